@@ -1,0 +1,1 @@
+"""HOW one spec becomes one result."""

@@ -1,0 +1,45 @@
+"""Every error a user can cause or meet, each one clear line: what, the value, what is allowed, what to do."""
+
+
+class SweepError(Exception):
+    """Root of all errors of this project; the command line shows its message and ends with exit code 2."""
+
+
+class SpecError(SweepError, ValueError):
+    """A spec, or a value meant for one, is not allowed."""
+
+
+class PluginError(SweepError, LookupError):
+    """No model, objective, data set or sweep has this name, or its file breaks the contract."""
+
+
+class DataError(SweepError, ValueError):
+    """Images or labels are missing, unreadable or contradict each other."""
+
+
+class StoreError(SweepError, OSError):
+    """The store cannot be used: not writable, or written by a newer version."""
+
+
+class CorruptFileError(StoreError):
+    """A file of the store is truncated, altered or not what its name promises."""
+
+
+class WeightsError(SweepError, ValueError):
+    """Given weights cannot be had, read, or do not fit the network."""
+
+
+class PlanError(SweepError, ValueError):
+    """A set of jobs is not a plan: a label that is unknown, used twice, or a cycle."""
+
+
+class ResourceError(SweepError, ValueError):
+    """A job asks for more than any machine of the cluster has."""
+
+
+class TrainingError(SweepError, ArithmeticError):
+    """A training cannot go on: a loss that is not finite, or too few images."""
+
+
+class WeakTeacherError(SweepError, ValueError):
+    """A teacher that is no better than guessing."""

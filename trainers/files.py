@@ -1,0 +1,109 @@
+"""Single files of the store: records with a checksum, atomic writes, and checks of what is read."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import uuid
+from pathlib import Path
+from typing import Any, TypeVar
+
+from trainers.errors import CorruptFileError, SpecError, StoreError
+from trainers.result import FileRecord
+from trainers.spec import canonical_json, from_dict
+
+T = TypeVar("T")
+
+
+def file_digest(file: Path) -> str:
+    """SHA-256 of a file's content."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def check_file(file: Path, expected: FileRecord, *, is_read: bool) -> None:
+    size = file.stat().st_size if file.exists() else None
+    if size is None:
+        raise CorruptFileError(f"{file} is missing")
+    if size != expected.size_bytes:
+        raise CorruptFileError(f"{file} has {size} bytes, not {expected.size_bytes}")
+    if is_read and file_digest(file) != expected.sha256:
+        raise CorruptFileError(f"{file} does not match its checksum")
+
+
+def encode_record(content: dict[str, Any]) -> bytes:
+    checksum = hashlib.sha256(canonical_json(content).encode()).hexdigest()
+    return json.dumps({"sha256": checksum, "content": content}, indent=1, allow_nan=False).encode() + b"\n"
+
+
+def decode_record(file: Path) -> dict[str, Any]:
+    """The content of a record; CorruptFileError if it cannot be read or its checksum does not hold."""
+    try:
+        record = json.loads(file.read_bytes())
+        content: dict[str, Any] = record["content"]
+        is_intact = hashlib.sha256(canonical_json(content).encode()).hexdigest() == record["sha256"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CorruptFileError(f"{file} cannot be read: {error}") from error
+    if not is_intact or not isinstance(content, dict):
+        raise CorruptFileError(f"{file} does not match its checksum")
+    return content
+
+
+def decode(file: Path, kind: type[T]) -> T:
+    content = decode_record(file)
+    try:
+        return from_dict(kind, content)
+    except SpecError as error:
+        raise CorruptFileError(f"{file} is damaged: {error}") from error
+
+
+def write(file: Path, content: bytes, *, and_remove: bool = False) -> None:
+    """Replace a file as one step: written aside, synchronised, renamed."""
+    aside = _write_aside(file, content)
+    try:
+        os.replace(aside, file)
+    finally:
+        aside.unlink(missing_ok=True)
+    if and_remove:
+        file.unlink()
+
+
+def create(file: Path, content: bytes) -> bool:
+    """Create a complete file or, if there is one, change nothing and return False."""
+    aside = _write_aside(file, content)
+    try:
+        os.link(aside, file)
+    except FileExistsError:
+        return False
+    finally:
+        aside.unlink(missing_ok=True)
+    return True
+
+
+def _write_aside(file: Path, content: bytes) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    aside = file.parent / f".writing-{uuid.uuid4().hex}"
+    try:
+        with aside.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        if error.errno == errno.ENOSPC:
+            raise StoreError(f"disk full while writing {file}; free some space and run again") from error
+        raise
+    return aside
+
+
+def subfolders(folder: Path) -> list[str]:
+    """Names of the folders in a folder, sorted; [] if it is not there."""
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir()) if folder.is_dir() else []
+
+
+def remove_folder(folder: Path) -> None:
+    for file in folder.iterdir():
+        file.unlink()
+    folder.rmdir()

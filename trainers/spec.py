@@ -1,0 +1,240 @@
+"""The language of the project: what one training is, as a frozen value whose hash is its identity.
+
+A student's spec contains its teacher's spec, so that a set of specs is the dependency graph.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeVar
+
+import msgspec
+
+from trainers.errors import SpecError
+
+SCHEMA_VERSION = 1
+"""Part of every run id: a change in the meaning of a stored spec must change it."""
+
+Value = bool | int | float | str | tuple[int | float, ...]
+T = TypeVar("T")
+
+
+class Role(StrEnum):
+    """What a job is for; decides its resources and its place in tables."""
+
+    PRETRAIN = "pretrain"
+    TEACHER = "teacher"
+    STUDENT = "student"
+    VARIANT = "variant"
+
+
+class Precision(StrEnum):
+    """Number format of the forward and backward pass; weights stay float32."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    BFLOAT16 = "bfloat16"
+
+
+class OptimizerName(StrEnum):
+    """The optimizers that exist; `trainers/optim.py` builds them."""
+
+    ADAMW = "adamw"
+    SGD = "sgd"
+
+
+class ScheduleName(StrEnum):
+    """How the learning rate moves over the whole training; `trainers/optim.py` builds them."""
+
+    CONSTANT = "constant"
+    COSINE = "cosine"
+    ONE_CYCLE = "one_cycle"
+
+
+class Normalization(StrEnum):
+    """Constants of the network's first layer; pictures themselves stay in 0..1."""
+
+    NONE = "none"
+    IMAGENET = "imagenet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A plug-in by file name, with the arguments of its `build` function."""
+
+    name: str
+    args: dict[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimizer:
+    """Learning rate is the peak of the schedule; `momentum` (Nesterov) is SGD's alone."""
+
+    name: OptimizerName
+    lr: float
+    weight_decay: float
+    momentum: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(self.lr > 0, "optimizer.lr", self.lr, "above 0")
+        _require(self.weight_decay >= 0, "optimizer.weight_decay", self.weight_decay, "0 or more")
+        _require(0 <= self.momentum < 1, "optimizer.momentum", self.momentum, "0 to below 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """`one_cycle` rises to the peak for `warmup_fraction` of all steps; the others start at it."""
+
+    name: ScheduleName
+    warmup_fraction: float = 0.0
+
+    def __post_init__(self) -> None:
+        warmup = self.warmup_fraction
+        _require(0 <= warmup < 1, "schedule.warmup_fraction", warmup, "0 to below 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augment:
+    """Which random views of a picture the training sees: padding in pixels, rotation up to +-degrees."""
+
+    crop_padding: int = 0
+    horizontal_flip: bool = False
+    rotation_degrees: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(self.crop_padding >= 0, "augment.crop_padding", self.crop_padding, "0 or more")
+        angle = self.rotation_degrees
+        _require(0 <= angle <= 180, "augment.rotation_degrees", angle, "0 to 180")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """Weights that no job of ours trained: `name` says where they come from, `digest` is their content."""
+
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """One training, complete: whatever changes its numbers by intent is here, and nothing else is.
+
+    `data` is the fingerprint of the prepared images. `view_seed` alone decides which augmented
+    views are seen, `seed` all else that is random. `teacher` is distilled from; the body of
+    `init_run` or of `init_weights` (all but the classifier) is where training starts.
+    """
+
+    data: str
+    model: Choice
+    objective: Choice
+    optimizer: Optimizer
+    schedule: Schedule
+    augment: Augment
+    normalize: Normalization
+    epochs: int
+    batch_size: int
+    precision: Precision
+    seed: int
+    view_seed: int
+    teacher: RunSpec | None = None
+    init_run: RunSpec | None = None
+    init_weights: Weights | None = None
+
+    def __post_init__(self) -> None:
+        _require(self.epochs >= 1, "epochs", self.epochs, "1 or more")
+        _require(self.batch_size >= 2, "batch_size", self.batch_size, "2 or more (batch normalisation)")
+        _require(self.seed >= 0, "seed", self.seed, "0 or more")
+        _require(self.view_seed >= 0, "view_seed", self.view_seed, "0 or more")
+        twice = self.init_run is not None and self.init_weights is not None
+        _require(not twice, "init_weights", self.init_weights, "None when init_run is given")
+        if self.teacher is not None:
+            _check_teacher(self, self.teacher)
+
+    @property
+    def parents(self) -> tuple[RunSpec, ...]:
+        """The runs that must be finished before this one starts."""
+        return tuple(parent for parent in (self.teacher, self.init_run) if parent is not None)
+
+
+def _check_teacher(student: RunSpec, teacher: RunSpec) -> None:
+    """Logits can only be compared over the same classes and pictures."""
+    for key in ("num_classes", "image_size"):
+        ours, theirs = student.model.args.get(key), teacher.model.args.get(key)
+        _require(ours == theirs, f"teacher.model.{key}", theirs, f"{ours}, as for its student")
+
+
+def _require(condition: bool, key: str, value: object, allowed: str) -> None:
+    if not condition:
+        raise SpecError(f"{key} is {value!r}; allowed: {allowed}")
+
+
+def to_dict(spec: Any) -> dict[str, Any]:
+    """Plain dicts, lists, strings and numbers, as JSON has them."""
+    result: dict[str, Any] = msgspec.to_builtins(spec)
+    return result
+
+
+def from_dict(kind: type[T], data: object) -> T:
+    """The typed value of plain data, checked field by field; SpecError says which one is wrong."""
+    try:
+        return msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
+        raise SpecError(f"not a {kind.__name__}: {error}") from error
+
+
+def canonical_json(content: object) -> str:
+    """The one text of a value: sorted keys, shortest float repr, NaN and infinity refused."""
+    try:
+        return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except ValueError as error:
+        raise SpecError(f"a spec holds a number that is not finite: {content!r}") from error
+
+
+def digest_of(content: object) -> str:
+    """First 12 hexadecimal digits of the SHA-256 of the canonical JSON."""
+    return hashlib.sha256(canonical_json(content).encode()).hexdigest()[:12]
+
+
+def run_id(spec: RunSpec) -> str:
+    """The identity of a training: equal specs, equal id, on every machine."""
+    return digest_of({"schema": SCHEMA_VERSION, "spec": to_dict(spec)})
+
+
+def group_id(spec: RunSpec) -> str:
+    """The identity of a training apart from every seed, its parents' too: the unit that gets a mean."""
+    return digest_of({"schema": SCHEMA_VERSION, "group": _without_seeds(to_dict(spec))})
+
+
+def _without_seeds(content: Any) -> Any:
+    if not isinstance(content, dict):
+        return content
+    return {key: _without_seeds(value) for key, value in content.items() if key not in ("seed", "view_seed")}
+
+
+def flatten(spec: RunSpec) -> dict[str, Any]:
+    """Dotted key -> value, parents included; `args` is not part of a key: `model.strides`."""
+    return dict(_flatten("", to_dict(spec)))
+
+
+def _flatten(prefix: str, content: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in content.items():
+        name = prefix if key == "args" else f"{prefix}.{key}".lstrip(".")
+        if isinstance(value, dict):
+            yield from _flatten(name, value)
+        else:
+            yield name, value
+
+
+NOT_SETTABLE = ("data", "seed", "teacher", "init_run", "init_weights", "model.num_classes", "model.image_size")
+"""What follows from the data, the seeds or other jobs."""
+
+
+def settable_keys(spec: RunSpec) -> tuple[str, ...]:
+    """The dotted keys that a user may set for this run."""
+    own = dataclasses.replace(spec, teacher=None, init_run=None, init_weights=None)
+    return tuple(key for key in flatten(own) if key not in NOT_SETTABLE)
