@@ -1,0 +1,142 @@
+"""Images in Parquet as Hugging Face lays them out: `parquet:PATH`, one file or a folder of shards.
+
+Column `image` or `img` is a struct of `bytes` and `path`, column `label` an integer; class names
+come from the schema's metadata. Splits come from the file names (`train-00000-of-00002.parquet`,
+`data_test.parquet`); what names no split counts as training.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from bisect import bisect_right
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from trainers.errors import DataError
+from trainers.images import RawData, decode_image
+from trainers.result import Split
+
+PRETRAINED = "imagenet"
+SOURCE_DATA = None
+
+IMAGE_COLUMNS = ("image", "img")
+LABEL_COLUMN = "label"
+SPLIT_WORDS = {
+    "train": Split.TRAIN,
+    "training": Split.TRAIN,
+    "val": Split.VALIDATION,
+    "valid": Split.VALIDATION,
+    "validation": Split.VALIDATION,
+    "test": Split.TEST,
+    "testing": Split.TEST,
+}
+
+
+def identity(path: str | None) -> dict[str, object]:
+    """Names, sizes and times of the files: changes whenever they do, without reading them."""
+    files = _files(path)
+    return {"files": [[str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns] for file in files]}
+
+
+def read(path: str | None) -> RawData:
+    """Labels and undecoded pictures per split; DataError names the file and column that is wrong."""
+    shards: dict[Split, list[_Shard]] = {}
+    names: list[str] = []
+    for file in _files(path):
+        shard = _Shard(file)
+        shards.setdefault(_split_of(file), []).append(shard)
+        names = names or shard.class_names
+    labels = {split: np.concatenate([shard.labels for shard in parts]) for split, parts in shards.items()}
+    return RawData(
+        class_names=_class_names(names, labels.values()),
+        labels=labels,
+        decode=lambda split, index: _decode(shards[split], index),
+        origin=f"Parquet {path}",
+    )
+
+
+class _Shard:
+    """One Parquet file: its labels, and its pictures by row."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        try:
+            schema = pq.read_schema(file)
+            self._image_column = _image_column(file, schema)
+            table = pq.read_table(file, columns=[self._image_column, LABEL_COLUMN])
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{file} is not a readable Parquet file: {error}") from error
+        self.class_names = _names_in_metadata(schema)
+        self.labels = _labels(file, table[LABEL_COLUMN])
+        self._pictures = table[self._image_column]
+
+    def decode(self, row: int) -> Image.Image:
+        """The picture in a row, RGB."""
+        content = self._pictures[row].as_py()
+        name = f"{self.file.name}[{row}]"
+        if not content or not content.get("bytes"):
+            raise DataError(f"image {name} has no bytes; export the data set with its images embedded")
+        return decode_image(content["bytes"], name)
+
+
+def _files(path: str | None) -> list[Path]:
+    if not path:
+        raise DataError("parquet needs a path; write --data parquet:PATH (one file or a folder of shards)")
+    root = Path(path).expanduser()
+    files = sorted(root.rglob("*.parquet")) if root.is_dir() else [root]
+    if not files or not files[0].is_file():
+        raise DataError(f"no Parquet file at {root}; give one file or a folder of *.parquet")
+    return files
+
+
+def _split_of(file: Path) -> Split:
+    words = re.split(r"[^a-z0-9]+", file.stem.lower())
+    return next((SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS), Split.TRAIN)
+
+
+def _image_column(file: Path, schema: pa.Schema) -> str:
+    for name in IMAGE_COLUMNS:
+        if name in schema.names:
+            kind = schema.field(name).type
+            if not (pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0):
+                raise DataError(f"{file}: column {name!r} is {kind}; needed: a struct with a field 'bytes'")
+            return name
+    raise DataError(f"{file} has columns {', '.join(schema.names)}; needed: one of {', '.join(IMAGE_COLUMNS)}")
+
+
+def _labels(file: Path, column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    if not pa.types.is_integer(column.type):
+        raise DataError(f"{file}: column {LABEL_COLUMN!r} is {column.type}; needed: integers")
+    if column.null_count:
+        raise DataError(f"{file}: {column.null_count} rows have no label; remove them")
+    return np.asarray(column.to_numpy(), dtype=np.int64)
+
+
+def _names_in_metadata(schema: pa.Schema) -> list[str]:
+    """Class names that the Hugging Face library left in the schema; [] if there are none."""
+    try:
+        described = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        return [str(name) for name in described["info"]["features"][LABEL_COLUMN]["names"]]
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
+def _class_names(names: list[str], labels: Iterable[npt.NDArray[np.int64]]) -> tuple[str, ...]:
+    largest = max((int(part.max()) for part in labels if len(part)), default=-1)
+    if names and largest >= len(names):
+        raise DataError(f"label {largest} has no name; the metadata names {len(names)} classes")
+    return tuple(names) or tuple(str(label) for label in range(largest + 1))
+
+
+def _decode(shards: list[_Shard], index: int) -> Image.Image:
+    ends = np.cumsum([len(shard.labels) for shard in shards])
+    position = bisect_right(ends, index)
+    start = int(ends[position - 1]) if position else 0
+    return shards[position].decode(index - start)
