@@ -1,0 +1,55 @@
+"""States of a training as bytes, read back without unpickling anything but tensors and plain values."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from trainers.errors import CorruptFileError
+from trainers.spec import canonical_json
+from trainers.storage import read_checkpoint
+
+
+def encode_state(state: dict[str, Any]) -> bytes:
+    """Tensors, numbers, strings and containers of them -> bytes."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+def decode_state(file: Path) -> dict[str, Any]:
+    """The state in a checkpoint file, on the CPU; CorruptFileError if it is damaged or holds anything else."""
+    payload = read_checkpoint(file)
+    try:
+        state: dict[str, Any] = torch.load(io.BytesIO(payload), weights_only=True, map_location="cpu")
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+        raise CorruptFileError(f"checkpoint {file} cannot be read: {error}") from error
+    return state
+
+
+def encode_weights(body: nn.Module, description: dict[str, Any]) -> bytes:
+    """A body's state in the safetensors format, described in the header's key `petite`: equal content, equal bytes."""
+    return safetensors.torch.save(copy_state(body), {"petite": canonical_json(description)})
+
+
+def decode_weights(file: Path) -> dict[str, Tensor]:
+    """The state in a safetensors file; CorruptFileError if it is not one."""
+    try:
+        return safetensors.torch.load_file(file)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CorruptFileError(f"{file} is not a safetensors file: {error}") from error
+
+
+def copy_state(module: nn.Module) -> dict[str, Tensor]:
+    """The module's state as contiguous tensors on the CPU that later training does not change."""
+    return {
+        name: value.detach().to("cpu", memory_format=torch.contiguous_format, copy=True)
+        for name, value in module.state_dict().items()
+    }

@@ -1,0 +1,55 @@
+"""Where and with what a training runs: recorded beside its numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import socket
+from pathlib import Path
+
+import torch
+import torchvision
+
+from trainers import plugins
+from trainers.plugins import Kind
+from trainers.result import Environment
+from trainers.spec import RunSpec
+
+UNESSENTIAL = ("host", "git_commit", "git_is_dirty")
+"""Fields that may differ between two attempts whose numbers are still the same bit for bit."""
+
+
+def describe_environment(spec: RunSpec, device: torch.device, num_threads: int, git: tuple[str, bool]) -> Environment:
+    """This process, its machine and the source of the plug-ins that the spec uses."""
+    is_cuda = device.type == "cuda"
+    return Environment(
+        host=socket.gethostname(),
+        device=device.type,
+        hardware=torch.cuda.get_device_name(device) if is_cuda else _cpu_name(),
+        num_threads=num_threads,
+        python=platform.python_version(),
+        torch=str(torch.__version__),
+        torchvision=str(torchvision.__version__),
+        git_commit=git[0],
+        git_is_dirty=git[1],
+        source_digests={name: plugins.module_digest(name) for name in _modules(spec)},
+    )
+
+
+def gives_same_numbers(one: Environment, other: Environment) -> bool:
+    """Whether bit-identity may be expected between two environments."""
+    neutral = {name: getattr(one, name) for name in UNESSENTIAL}
+    return dataclasses.replace(other, **neutral) == one
+
+
+def _modules(spec: RunSpec) -> tuple[str, str]:
+    """The plug-ins whose code decides the run's numbers."""
+    return f"{Kind.MODEL.value}.{spec.model.name}", f"{Kind.OBJECTIVE.value}.{spec.objective.name}"
+
+
+def _cpu_name() -> str:
+    """The processor's model, as far as the platform tells."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

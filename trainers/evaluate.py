@@ -1,0 +1,39 @@
+"""Logits of a network over prepared pictures, and the figures that follow from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from trainers.augment import to_float
+
+BATCH_SIZE = 500
+"""Of evaluation only: logits do not depend on it beyond float rounding, and it is the same everywhere."""
+
+
+def predict(network: nn.Module, images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
+    """uint8 pictures (N, S, S, 3) -> float32 logits (N, K) on the CPU, in evaluation mode, unaugmented."""
+    network.eval()
+    with torch.inference_mode():
+        logits = [network(to_float(batch_NHWC.to(device))).float().cpu() for batch_NHWC in _batches(images)]
+    return torch.cat(logits)
+
+
+def accuracy(logits_NK: Tensor, labels_N: Tensor) -> float:
+    """Share of pictures whose largest logit is their label's."""
+    return (logits_NK.argmax(dim=1) == labels_N).double().mean().item()
+
+
+def cross_entropy(logits_NK: Tensor, labels_N: Tensor) -> float:
+    """Mean cross-entropy in nats, without label smoothing."""
+    return F.cross_entropy(logits_NK.double(), labels_N).item()
+
+
+def _batches(images: npt.NDArray[np.uint8]) -> Iterator[Tensor]:
+    for start in range(0, len(images), BATCH_SIZE):
+        yield torch.from_numpy(np.array(images[start : start + BATCH_SIZE]))

@@ -1,0 +1,64 @@
+"""The only training loop: one spec, one attempt, epoch by epoch, to one result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from trainers.checkpoint import encode_state
+from trainers.environment import describe_environment
+from trainers.errors import CorruptFileError, WeakTeacherError
+from trainers.result import EpochRecord
+from trainers.spec import RunSpec, run_id
+from trainers.storage import Attempt, Store, now
+from trainers.training import Training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """How a run is carried out: nothing here may change its numbers, so nothing here is in a spec."""
+
+    num_threads: int = 1
+    allow_weak_teacher: bool = False
+    git: tuple[str, bool] = ("", False)
+
+
+def epochs(spec: RunSpec, store: Store, attempt: Attempt, execution: Execution) -> Iterator[EpochRecord]:
+    """Train one spec, giving a record after every epoch; the result is in the store when the iterator ends.
+
+    Goes on from the newest sound checkpoint of any attempt. Raises SweepError for what would fail
+    again: a weak teacher, weights that do not fit, a loss that is not finite.
+    """
+    torch.set_num_threads(execution.num_threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    environment = describe_environment(spec, device, execution.num_threads, execution.git)
+    if spec.teacher is not None and not execution.allow_weak_teacher:
+        _check_teacher(store, spec.teacher)
+    started_at = now()
+    training = Training(spec, store, device, environment)
+    training.resume(attempt)
+    for epoch in range(len(training.records) + 1, spec.epochs + 1):
+        record = training.run_epoch(epoch)
+        attempt.write_checkpoint(epoch, encode_state(training.state()))
+        attempt.write_curves(training.records)
+        attempt.log(f"epoch {epoch}/{spec.epochs}: validation accuracy {record.validation_accuracy:.4f}")
+        yield record
+    result = training.result(attempt, started_at)
+    if not store.finish(attempt, result):
+        attempt.log("another attempt had finished this run before; its result stands")
+
+
+def _check_teacher(store: Store, teacher: RunSpec) -> None:
+    """WeakTeacherError if a teacher's validation accuracy is within two standard errors of guessing."""
+    result = store.result(run_id(teacher))
+    if result is None:
+        raise CorruptFileError(f"teacher {run_id(teacher)} has no result; run the sweep again")
+    chance = 1 / store.manifest(teacher.data).num_classes
+    bound = chance + 2 * (chance * (1 - chance) / result.num_validation_images) ** 0.5
+    if result.best_validation_accuracy <= bound:
+        raise WeakTeacherError(
+            f"teacher {run_id(teacher)} has validation accuracy {result.best_validation_accuracy:.3f}, no better than "
+            f"guessing (up to {bound:.3f}); train it longer, or pass --allow-weak-teacher"
+        )

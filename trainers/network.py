@@ -1,0 +1,78 @@
+"""A spec's network: fixed input normalisation, then the body that the model's file builds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainers import plugins
+from trainers.errors import SpecError
+from trainers.plugins import Kind
+from trainers.randomness import seeded
+from trainers.spec import Choice, Normalization, RunSpec
+
+CONSTANTS = {
+    Normalization.NONE: ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    Normalization.IMAGENET: ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+"""Mean and standard deviation per channel of pictures in 0..1; ImageNet's as torchvision's weights expect them."""
+
+
+class Network(nn.Module):
+    """Images (N, 3, S, S) in 0..1 -> logits (N, K). The state to save is the body's alone."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, body: nn.Module, normalize: Normalization) -> None:
+        super().__init__()
+        self.body = body
+        for name, values in zip(("mean", "std"), CONSTANTS[normalize], strict=True):
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images_NCHW: Tensor) -> Tensor:
+        """Normalise, then run the body."""
+        logits_NK: Tensor = self.body((images_NCHW - self.mean) / self.std)
+        return logits_NK
+
+
+def build_body(model: Choice) -> nn.Module:
+    """The module that the model's file builds; SpecError if it refuses its arguments."""
+    args: dict[str, Any] = plugins.resolve(Kind.MODEL, model.name, dict(model.args))
+    try:
+        body: nn.Module = plugins.load(Kind.MODEL, model.name).build(**args)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise SpecError(f"model {model.name!r} cannot be built: {error}") from error
+    return body
+
+
+def build_network(spec: RunSpec) -> Network:
+    """A freshly initialised network, the same for the same seed, in channels-last memory."""
+    with seeded("initialisation", spec.seed):
+        network = Network(build_body(spec.model), spec.normalize)
+    return network.to(memory_format=torch.channels_last)
+
+
+def without_head(model: Choice, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A body's state without its classifier, which is new for every data set."""
+    head = plugins.constant(Kind.MODEL, model.name, "HEAD", None)
+    if head is None:
+        raise SpecError(f"model {model.name!r} names no HEAD, so it cannot start from other weights")
+    return {name: value for name, value in state.items() if not name.startswith(f"{head}.")}
+
+
+def load_body(network: Network, model: Choice, state: dict[str, Tensor]) -> None:
+    """Start from another network's body; SpecError if anything but the classifier does not fit."""
+    wanted = without_head(model, network.body.state_dict())
+    given = without_head(model, state)
+    names = {name for name in wanted.keys() | given.keys() if not name.endswith(".num_batches_tracked")}
+    wrong = [name for name in sorted(names) if _shape(wanted, name) != _shape(given, name)]
+    if wrong:
+        raise SpecError(f"weights do not fit model {model.name!r}: {len(wrong)} tensors differ, first {wrong[0]!r}")
+    network.body.load_state_dict(given, strict=False)
+
+
+def _shape(state: dict[str, Tensor], name: str) -> torch.Size | None:
+    return state[name].shape if name in state else None

@@ -1,0 +1,76 @@
+"""Weights from outside: fetched or read, checked, and kept in the store by content as safetensors.
+
+Nothing is unpickled: PyTorch files are read with `weights_only`, which takes tensors and plain
+containers alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from trainers.errors import SpecError, WeightsError
+from trainers.network import Network, build_body, load_body
+from trainers.spec import Choice, Normalization, Weights
+from trainers.storage import Store
+
+IMAGENET_URL = "https://download.pytorch.org/models/resnet18-f37072fd.pth"
+OPTIONS = "have: --pretrained imagenet, --pretrained FILE (a torchvision ResNet18 state dict), --pretrained source"
+
+
+def keep_weights(store: Store, weights: Weights, model: Choice, path: Path | None) -> None:
+    """Put weights where trials find them; without a path they are torchvision's, from its cache or a download."""
+    if store.weights_file(weights.digest).exists():
+        return
+    file = path if path is not None else _imagenet_file(weights.digest)
+    state = read_state(file)
+    try:
+        load_body(Network(build_body(model), Normalization.NONE), model, state)
+    except SpecError as error:
+        raise WeightsError(f"{file}: {error}; {OPTIONS}") from error
+    contiguous = {name: value.contiguous() for name, value in state.items()}
+    store.write_weights(weights.digest, safetensors.torch.save(contiguous))
+
+
+def read_state(file: Path) -> dict[str, Tensor]:
+    """The state dict in a safetensors or PyTorch file; WeightsError if it is anything else."""
+    try:
+        content = _read(file)
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, SafetensorError) as error:
+        line = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(f"{file} is not a file of weights ({line}); {OPTIONS}") from error
+    state = content.get("state_dict", content) if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise WeightsError(f"{file} holds no state dict of tensors; {OPTIONS}")
+    return state
+
+
+def _read(file: Path) -> Any:
+    if file.suffix == ".safetensors":
+        return safetensors.torch.load_file(file)
+    return torch.load(file, weights_only=True, map_location="cpu")
+
+
+def _imagenet_file(digest: str) -> Path:
+    """torchvision's file in the torch hub cache, downloaded if need be, its SHA-256 compared."""
+    file = Path(torch.hub.get_dir()) / "checkpoints" / IMAGENET_URL.rpartition("/")[2]
+    try:
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(IMAGENET_URL, str(file), hash_prefix=digest, progress=False)
+        content = file.read_bytes()
+    except (URLError, OSError, RuntimeError) as error:
+        raise WeightsError(
+            f"ImageNet weights are neither at {file} nor to be had from {IMAGENET_URL} ({error}); {OPTIONS}"
+        ) from error
+    if not hashlib.sha256(content).hexdigest().startswith(digest):
+        raise WeightsError(f"{file} is damaged (its SHA-256 does not start with {digest}); delete it and run again")
+    return file
