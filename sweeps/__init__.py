@@ -1,0 +1,1 @@
+"""WHAT to run and in what order."""

@@ -1,0 +1,101 @@
+"""The command line: every option, its help and its default."""
+
+from __future__ import annotations
+
+import argparse
+
+EXAMPLES = """\
+examples:
+  python sweeps/run_all.py                                 the report's eight rows on the embedded pictures
+  python sweeps/run_all.py --plan                          what would run, and why; starts nothing
+  python sweeps/run_all.py --seeds 0,1,2                   with intervals
+  python sweeps/run_all.py --data parquet:photos/ --limit 10000 --pretrained source
+  python sweeps/run_all.py --set optimizer.lr=0.001 --set teacher:epochs=12
+Run again to go on: what is finished is never trained twice, what was interrupted resumes.
+exit codes: 0 all jobs are done; 1 a job failed or was blocked; 2 wrong input; 130, 143 interrupted
+"""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of `run_all.py`."""
+    parser = argparse.ArgumentParser(
+        prog="run_all.py",
+        description="Train every network of a sweep, each when its parents are done; rank accuracy against size.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    _add_what(parser.add_argument_group("what to train"))
+    _add_how(parser.add_argument_group("how to train it"))
+    _add_which(parser.add_argument_group("which jobs to run"))
+    _add_where(parser.add_argument_group("where to run"))
+    return parser
+
+
+def _add_what(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--sweep", default="report", metavar="NAME", help="a file of sweeps/catalog (default: report)")
+    group.add_argument(
+        "--data",
+        default="plates",
+        metavar="NAME[:PATH]",
+        help="a file of trainers/data: plates (embedded, default), parquet:PATH (a file or a folder of shards)",
+    )
+    group.add_argument("--image-size", type=int, metavar="PIXELS", help="side of the square pictures (default: theirs)")
+    group.add_argument("--limit", type=int, metavar="N", help="use N pictures in all, stratified by split and class")
+    group.add_argument(
+        "--pretrained",
+        metavar="CHOICE",
+        help="start of the fine-tuned teacher: imagenet (torchvision's weights; default for real data), FILE (a "
+        "torchvision ResNet18 state dict), source (a pretraining job on the data's source set; default for plates)",
+    )
+    group.add_argument(
+        "--source-data",
+        metavar="NAME[:PATH]",
+        help="data to pretrain on (default: the data's own source set, or the pictures outside --limit)",
+    )
+    group.add_argument("--list", action="store_true", help="list sweeps, data sets, models, objectives and recipes")
+
+
+def _add_how(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--recipe", default="quick", metavar="NAME", help="quick (default) or course")
+    group.add_argument("--seeds", default="0", metavar="0,1,2", help="one run of every job per seed (default: 0)")
+    group.add_argument("--epochs", type=int, metavar="N", help="epochs of every job")
+    group.add_argument("--batch-size", type=int, metavar="N", help="pictures per step")
+    group.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="settings",
+        metavar="[WHO:]KEY=VALUE",
+        help="any field of a spec, for all jobs or for a role or label: optimizer.lr=0.001, teacher:epochs=12",
+    )
+    group.add_argument("--allow-weak-teacher", action="store_true", help="distil even from a teacher at chance level")
+
+
+def _add_which(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--plan", action="store_true", help="show the jobs, what would run and why; start nothing")
+    for option, text in (
+        ("--only", "only this job and what it depends on (repeatable; * and ? match, LABEL@SEED means one seed)"),
+        ("--exclude", "not this job, nor what depends on it (repeatable)"),
+        ("--force", "train this job and what depends on it again (repeatable)"),
+    ):
+        group.add_argument(option, action="append", default=[], metavar="LABEL", help=text)
+    group.add_argument(
+        "--rerun-changed", action="store_true", help="train again what is done but whose code or parent has changed"
+    )
+
+
+def _add_where(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--store", default="petite-store", metavar="FOLDER", help="results (default: ./petite-store)")
+    group.add_argument("--address", metavar="HOST:PORT", help="join a running Ray cluster (or: auto)")
+    group.add_argument("--serial", action="store_true", help="one job after the other in this process, without Ray")
+    group.add_argument("--max-concurrent", type=int, metavar="N", help="at most N jobs at a time")
+    for kind in ("cpus", "gpus"):
+        group.add_argument(
+            f"--{kind}-per-trial",
+            action="append",
+            default=[],
+            metavar="ROLE=X",
+            help=f"{kind.upper()[:-1]}s of each job of a role (pretrain, teacher, student, variant); repeatable",
+        )
+    group.add_argument("--quiet", action="store_true", help="no progress, only the tables at the end")

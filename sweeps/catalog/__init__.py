@@ -1,0 +1,1 @@
+"""One file per sweep; the file name is the sweep's name."""

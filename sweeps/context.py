@@ -1,0 +1,139 @@
+"""What a sweep file is given: data, seeds and settings, and one function that makes complete jobs of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sweeps.plan import Job
+from sweeps.recipes import Setting
+from trainers import plugins
+from trainers.errors import SpecError
+from trainers.plugins import Kind
+from trainers.result import Manifest
+from trainers.spec import Choice, OptimizerName, Role, RunSpec, ScheduleName, Weights, from_dict, settable_keys, to_dict
+
+SMALL_IMAGE_SIZE = 64
+"""Up to here, ImageNet's strides leave a network too little of a picture, and sweeps choose smaller ones."""
+
+PLUGIN_KINDS = {"model": Kind.MODEL, "objective": Kind.OBJECTIVE}
+SHAPE = ("num_classes", "image_size")
+"""Arguments of every model; they follow from the data."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """The frame of a sweep: `source` is the data to pretrain on, `weights` stand in for a pretraining."""
+
+    data: Manifest
+    seeds: tuple[int, ...]
+    settings: tuple[Setting, ...]
+    source: Manifest | None = None
+    weights: Weights | None = None
+
+    @property
+    def has_small_images(self) -> bool:
+        """Whether ImageNet's strides would leave too little of a picture."""
+        return self.data.image_size <= SMALL_IMAGE_SIZE
+
+    def job(
+        self,
+        label: str,
+        *,
+        role: Role,
+        model: Choice,
+        seed: int,
+        objective: str = "cross_entropy",
+        teacher: Job | None = None,
+        start: Job | Weights | None = None,
+    ) -> Job:
+        """A complete, checked job: the settings that concern it applied, defaults filled in.
+
+        `teacher` is distilled from; training starts from the body of `start`. A pretraining sees
+        the source data, everything else the data.
+        """
+        data = self.source if role is Role.PRETRAIN and self.source is not None else self.data
+        shape = dict(zip(SHAPE, (data.num_classes, data.image_size), strict=True))
+        content: dict[str, Any] = {
+            "data": data.fingerprint,
+            "model": _plugin(Kind.MODEL, model.name, {**model.args, **shape}),
+            "objective": _plugin(Kind.OBJECTIVE, objective, {}),
+            "optimizer": {},
+            "schedule": {},
+            "augment": {},
+            "seed": seed,
+            "view_seed": seed,
+            "teacher": None if teacher is None else to_dict(teacher.spec),
+            "init_run": to_dict(start.spec) if isinstance(start, Job) else None,
+            "init_weights": to_dict(start) if isinstance(start, Weights) else None,
+        }
+        concerned = [setting for setting in self.settings if setting.scope in (None, role.value, label)]
+        for setting in sorted(concerned, key=lambda setting: not setting.key.endswith(".name")):
+            _apply(setting, content)
+        return Job(label=label, role=role, spec=_checked(content, label))
+
+    def pretraining(self, seed: int, model: Choice) -> Job | Weights:
+        """Where a fine-tuned network starts: the given weights, or a job on the source data."""
+        if self.weights is not None:
+            return self.weights
+        if self.source is None:
+            raise SpecError("this sweep pretrains, and there is no source data; give --source-data or --pretrained")
+        return self.job("pretrain", role=Role.PRETRAIN, model=model, seed=seed)
+
+
+def check_settings(settings: tuple[Setting, ...], jobs: tuple[Job, ...]) -> None:
+    """SpecError for a user's setting that concerns no job, with the keys or scopes there are."""
+    for setting in settings:
+        in_scope = [job for job in jobs if setting.scope in (None, job.role.value, job.label)]
+        if not in_scope:
+            scopes = dict.fromkeys([job.role.value for job in jobs] + [job.label for job in jobs])
+            raise SpecError(f"--set {setting.scope}:{setting.key}: no such role or label; have: {', '.join(scopes)}")
+        keys = dict.fromkeys(key for job in in_scope for key in settable_keys(job.spec))
+        if setting.key not in keys:
+            raise SpecError(f"unknown key {setting.key!r}; have: {', '.join(sorted(keys))}")
+
+
+def _plugin(kind: Kind, name: str, args: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": name, "args": plugins.resolve(kind, name, dict(args))}
+
+
+def _apply(setting: Setting, content: dict[str, Any]) -> None:
+    """Put a value in its place; what this job has no place for is left to `check_settings`."""
+    outer, _, inner = setting.key.partition(".")
+    if not inner:
+        if not isinstance(content.get(outer), dict):
+            content[outer] = setting.value
+    elif outer in PLUGIN_KINDS and inner == "name":
+        shape = {key: value for key, value in content[outer]["args"].items() if key in SHAPE}
+        content[outer] = _plugin(PLUGIN_KINDS[outer], setting.value, shape)
+    elif outer in PLUGIN_KINDS:
+        if inner in content[outer]["args"]:
+            content[outer]["args"][inner] = setting.value
+    elif isinstance(content.get(outer), dict):
+        content[outer][inner] = setting.value
+
+
+def _checked(content: dict[str, Any], label: str) -> RunSpec:
+    """The spec, with plug-ins' arguments in their types and what has no effect at its neutral value."""
+    for outer, kind in PLUGIN_KINDS.items():
+        content[outer] = _plugin(kind, content[outer]["name"], content[outer]["args"])
+    if content["optimizer"].get("name") == OptimizerName.ADAMW.value:
+        content["optimizer"]["momentum"] = 0.0
+    if content["schedule"].get("name") != ScheduleName.ONE_CYCLE.value:
+        content["schedule"]["warmup_fraction"] = 0.0
+    _check_teacher(content, label)
+    try:
+        return from_dict(RunSpec, content)
+    except SpecError as error:
+        raise SpecError(f"job {label!r}: {error}") from error
+
+
+def _check_teacher(content: dict[str, Any], label: str) -> None:
+    needs_teacher = plugins.constant(Kind.OBJECTIVE, content["objective"]["name"], "NEEDS_TEACHER", False)
+    if needs_teacher and content["teacher"] is None:
+        raise SpecError(
+            f"job {label!r}: objective {content['objective']['name']!r} needs a teacher; give one in the sweep"
+        )
+    if not needs_teacher and content["teacher"] is not None:
+        raise SpecError(f"job {label!r}: objective {content['objective']['name']!r} does not listen to its teacher")

@@ -1,0 +1,115 @@
+"""One pass over what is left of a plan: what both executors, Ray Tune and this process, have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sweeps.admission import Ledger
+from sweeps.frontier import Frontier
+from sweeps.plan import Job, Plan, blocked_by
+from sweeps.progress import Phase, Progress
+from sweeps.resources import RELATIVE_COST, Resources
+from trainers.errors import ResourceError
+from trainers.result import Failure, RunState
+from trainers.spec import Role
+from trainers.storage import Store, now
+
+if TYPE_CHECKING:
+    from trainers.loop import Execution
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """How a sweep is carried out; nothing here changes a number."""
+
+    resources: Mapping[Role, Resources]
+    machines: tuple[Resources, ...]
+    max_concurrent: int | None = None
+    allow_weak_teacher: bool = False
+    git: tuple[str, bool] = ("", False)
+
+    def request(self, job: Job) -> Resources:
+        """What a job asks for."""
+        return self.resources[job.role]
+
+    def execution(self, job: Job) -> Execution:
+        """What the training loop needs to know of this; the only place where the driver touches torch."""
+        from trainers.loop import Execution
+
+        return Execution(
+            num_threads=self.request(job).num_threads, allow_weak_teacher=self.allow_weak_teacher, git=self.git
+        )
+
+    def check_feasible(self, plan: Plan) -> None:
+        """ResourceError for a job that no machine could ever run; Ray would wait for it for ever."""
+        ledger = Ledger(self.machines)
+        for job in plan.jobs:
+            request = self.request(job)
+            if not ledger.can_ever_fit(request):
+                have = ", ".join(f"{machine.cpus:g} CPUs and {machine.gpus:g} GPUs" for machine in self.machines)
+                raise ResourceError(
+                    f"job {job.name!r} ({job.role.value}) needs {request.cpus:g} CPUs and {request.gpus:g} GPUs; "
+                    f"the largest machines have: {have}; lower --cpus-per-trial or --gpus-per-trial"
+                )
+
+    def num_slots(self, plan: Plan) -> int:
+        """How many of the plan's jobs can run at once, for estimates."""
+        ledger = Ledger(self.machines)
+        smallest = min((self.request(job) for job in plan.jobs), key=lambda request: (request.gpus, request.cpus))
+        most = min(len(plan.jobs), self.max_concurrent or len(plan.jobs))
+        return max(1, sum(ledger.book(smallest) is not None for _ in range(most)))
+
+
+class Pass:
+    """The jobs of one pass, and what becomes of each, as the store tells."""
+
+    def __init__(self, plan: Plan, to_run: set[str], store: Store, setup: Setup, progress: Progress) -> None:
+        self.plan, self.to_run, self.store, self.setup, self._progress = plan, to_run, store, setup, progress
+
+    def frontier(self, max_concurrent: int | None = None) -> Frontier:
+        """A fresh frontier over the jobs of this pass."""
+        most = max_concurrent or self.setup.max_concurrent
+        return Frontier(self.plan, self.to_run, self.setup.request, Ledger(self.setup.machines), cost, most)
+
+    def on_start(self, run: str) -> None:
+        """A job was given its resources."""
+        self._progress.started(run)
+
+    def on_epoch(self, run: str, epoch: int, validation_accuracy: float, epoch_seconds: float) -> None:
+        """A job finished an epoch."""
+        self._progress.epoch(run, epoch, validation_accuracy, epoch_seconds)
+
+    def on_end(self, run: str) -> bool:
+        """Whether the store has a result; tells the progress, and of a failure what it blocks."""
+        state = self.store.state(run)
+        if state.result is not None:
+            test = state.result.test_accuracy
+            shown = "" if test is None else f", test {test:.1%}"
+            self._progress.ended(run, Phase.DONE, f"validation {state.result.best_validation_accuracy:.1%}{shown}")
+            return True
+        failure = state.failure or self._record_crash(run, state)
+        self._progress.ended(run, Phase.FAILED, failure.reason)
+        for child, blocker in blocked_by(self.plan, [run]).items():
+            if child in self.to_run:
+                self._progress.ended(child, Phase.BLOCKED, f"by {self.plan.by_id[blocker].name}")
+        return False
+
+    def _record_crash(self, run: str, state: RunState) -> Failure:
+        """A worker that died could not say why; say so in its place."""
+        attempts = self.store.attempts(run)
+        attempt = attempts[-1] if attempts else self.store.begin_attempt(run)
+        failure = Failure(
+            reason=state.corrupt or "the worker process died (killed, out of memory, or its machine was lost)",
+            is_permanent=False,
+            log_path=str(attempt.log_file),
+            failed_at=now(),
+        )
+        attempt.write_failure(failure)
+        return failure
+
+
+def cost(job: Job) -> float:
+    """Rough relative duration of a job, to decide what starts first."""
+    return job.spec.epochs * RELATIVE_COST[job.role]

@@ -1,0 +1,63 @@
+"""`--pretrained`: what a fine-tuned network starts from. Torch-free, so that a plan can name it.
+
+It is an explicit choice with a fixed default per data set, never what happens to be reachable.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainers import plugins
+from trainers.errors import DataError, WeightsError
+from trainers.files import file_digest
+from trainers.plugins import Kind
+from trainers.prepare import DataRequest, Part, parse_data
+from trainers.spec import Weights
+
+OPTIONS = "have: --pretrained imagenet, --pretrained FILE (a torchvision ResNet18 state dict), --pretrained source"
+IMAGENET = Weights(name="imagenet: torchvision ResNet18_Weights.IMAGENET1K_V1", digest="f37072fd")
+"""The digest is the start of the file's SHA-256, as torchvision's file name states it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretraining:
+    """Either weights (of torchvision, or of the file at `path`) or a request for data to pretrain on."""
+
+    weights: Weights | None = None
+    path: Path | None = None
+    source: DataRequest | None = None
+
+
+def choose_pretraining(choice: str | None, source_data: str | None, data: DataRequest) -> Pretraining:
+    """The user's choice or the data set's default; an error names all options."""
+    chosen = choice or str(plugins.constant(Kind.DATA, data.name, "PRETRAINED", "imagenet"))
+    if source_data is not None and chosen != "source":
+        raise WeightsError(f"--source-data is for --pretrained source, and this is --pretrained {chosen}")
+    if chosen == "source":
+        return Pretraining(source=_source_request(source_data, data))
+    if chosen == "imagenet":
+        return Pretraining(weights=IMAGENET)
+    file = Path(chosen).expanduser().absolute()
+    try:
+        return Pretraining(weights=Weights(name="file", digest=file_digest(file)), path=file)
+    except OSError as error:
+        raise WeightsError(f"--pretrained {chosen} cannot be read ({error.strerror}); {OPTIONS}") from error
+
+
+def _source_request(source_data: str | None, data: DataRequest) -> DataRequest:
+    """Given, or the data set's own source set, or the pictures outside its limit."""
+    if source_data is not None:
+        name, path = parse_data(source_data)
+        return DataRequest(name=name, path=path, image_size=data.image_size)
+    own = plugins.constant(Kind.DATA, data.name, "SOURCE_DATA", None)
+    if own is not None:
+        name, path = parse_data(str(own))
+        return DataRequest(name=name, path=path, image_size=data.image_size, limit=data.limit)
+    if data.limit is None:
+        raise DataError(
+            f"--pretrained source: {data.name} has no source set of its own; give --source-data NAME[:PATH], "
+            f"or --limit N to pretrain on the pictures outside it; {OPTIONS}"
+        )
+    return dataclasses.replace(data, part=Part.OUTSIDE_LIMIT)

@@ -1,0 +1,113 @@
+"""Recipes: how networks are trained, as named settings of spec fields, some for one role only.
+
+A recipe and `--set KEY=VALUE` speak the same language, dotted spec keys; what is set later wins.
+A key of a plug-in's argument (`objective.temperature`) concerns the plug-ins that have it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from trainers.errors import SpecError
+from trainers.spec import Role
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One field's value, for every job or for those whose role or label is `scope`."""
+
+    key: str
+    value: Any
+    scope: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Settings for all roles, then for single ones; `about` says where they come from."""
+
+    about: str
+    common: Mapping[str, Any]
+    by_role: Mapping[Role, Mapping[str, Any]] = field(default_factory=dict)
+
+    def settings(self) -> tuple[Setting, ...]:
+        """The recipe as settings, the more special ones last."""
+        common = [Setting(key=key, value=value) for key, value in self.common.items()]
+        special = [
+            Setting(key=key, value=value, scope=role.value)
+            for role, settings in self.by_role.items()
+            for key, value in settings.items()
+        ]
+        return (*common, *special)
+
+
+RECIPES = {
+    "quick": Recipe(
+        about="minutes on a laptop: one-cycle AdamW, few epochs (ours, tuned on the validation split of plates)",
+        common={
+            "optimizer.name": "adamw",
+            "optimizer.lr": 3e-3,
+            "optimizer.weight_decay": 0.05,
+            "optimizer.momentum": 0.0,
+            "schedule.name": "one_cycle",
+            "schedule.warmup_fraction": 0.2,
+            "augment.crop_padding": 2,
+            "augment.horizontal_flip": True,
+            "augment.rotation_degrees": 0.0,
+            "normalize": "imagenet",
+            "batch_size": 64,
+            "precision": "float32",
+            "epochs": 20,
+            "objective.temperature": 4.0,
+            "objective.weight": 0.7,
+        },
+        by_role={
+            Role.PRETRAIN: {"epochs": 5},
+            Role.TEACHER: {"epochs": 8},
+        },
+    ),
+    "course": Recipe(
+        about="the course's notebooks: AdamW 1e-3, constant, batch 32, T = 20, a = 0.5, 200 epochs (variants 50)",
+        common={
+            "optimizer.name": "adamw",
+            "optimizer.lr": 1e-3,
+            "optimizer.weight_decay": 0.01,
+            "optimizer.momentum": 0.0,
+            "schedule.name": "constant",
+            "schedule.warmup_fraction": 0.0,
+            # RandomCrop(256) of a picture that was prepared at 256 pixels is the picture itself.
+            "augment.crop_padding": 0,
+            "augment.horizontal_flip": True,
+            "augment.rotation_degrees": 15.0,
+            "normalize": "none",
+            "batch_size": 32,
+            "precision": "float32",
+            "epochs": 200,
+            "objective.temperature": 20.0,
+            "objective.weight": 0.5,
+        },
+        by_role={Role.VARIANT: {"epochs": 50}},
+    ),
+}
+
+
+def recipe(name: str) -> Recipe:
+    """A recipe by name; SpecError lists the names there are."""
+    if name not in RECIPES:
+        raise SpecError(f"unknown recipe {name!r}; have: {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+def parse_setting(text: str) -> Setting:
+    """`[ROLE_OR_LABEL:]KEY=VALUE`; the value is read as JSON where it is JSON, and as text otherwise."""
+    left, equals, value = text.partition("=")
+    scope, colon, key = left.rpartition(":")
+    if not equals or not key:
+        raise SpecError(f"--set {text!r} is not KEY=VALUE; write for example --set optimizer.lr=0.001")
+    try:
+        parsed = json.loads(value)
+    except ValueError:
+        parsed = value
+    return Setting(key=key, value=parsed, scope=scope if colon else None)

@@ -1,0 +1,240 @@
+"""The main command: plan a sweep, run what is left of it, gather the results and rank them."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+sys.path[:] = [
+    entry for entry in sys.path if os.path.abspath(entry or ".") != os.path.dirname(os.path.abspath(__file__))
+]
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+import argparse  # noqa: E402
+import shlex  # noqa: E402
+import signal  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+from contextlib import ExitStack, nullcontext  # noqa: E402
+from pathlib import Path  # noqa: E402
+from types import FrameType  # noqa: E402
+from typing import TYPE_CHECKING  # noqa: E402
+
+from sweeps.arguments import make_parser  # noqa: E402
+from trainers.errors import SweepError  # noqa: E402
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sweeps.passes import Pass
+    from sweeps.resources import Resources
+    from sweeps.sweep import Sweep, SweepRequest
+    from trainers.storage import Store
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; gives its exit code. Wrong input ends in one line."""
+    args = make_parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return _list() if args.list else _run(args)
+    except SweepError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as interrupt:
+        print("stopped; what is done is kept, and the same command goes on from here", file=sys.stderr)
+        return 143 if interrupt.args else 130
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    """SIGTERM stops like Ctrl-C, with its own exit code."""
+    raise KeyboardInterrupt(number)
+
+
+def _run(args: argparse.Namespace) -> int:
+    """Plan, and unless only a plan is wanted, run, gather and rank."""
+    from rich.console import Console
+
+    from sweeps.sweep import data_or_placeholder, data_prepared_first, make_sweep
+    from trainers.storage import Store
+
+    console, request, store = Console(), _request(args), Store(args.store)
+    if args.plan:
+        store.check_version()
+        _show_plan(make_sweep(store, request, data_or_placeholder(store)), store, console)
+        return 0
+    store.open()
+    say = _silent if args.quiet else _say
+    sweep = make_sweep(store, request, data_prepared_first(store, _preparation_line(say)))
+    _introduce(sweep, store, say)
+    _execute(args, sweep, store, console, say)
+    return _report(sweep, store, console)
+
+
+def _request(args: argparse.Namespace) -> SweepRequest:
+    """The arguments as a request; SpecError for what argparse could not check."""
+    from sweeps.recipes import Setting, parse_setting
+    from sweeps.sweep import SweepRequest, parse_seeds
+
+    given = [("epochs", args.epochs), ("batch_size", args.batch_size)]
+    shorthand = [Setting(key=key, value=value) for key, value in given if value is not None]
+    return SweepRequest(
+        sweep=args.sweep,
+        data=args.data,
+        image_size=args.image_size,
+        limit=args.limit,
+        pretrained=args.pretrained,
+        source_data=args.source_data,
+        recipe=args.recipe,
+        settings=(*shorthand, *(parse_setting(text) for text in args.settings)),
+        seeds=parse_seeds(args.seeds),
+        only=tuple(args.only),
+        exclude=tuple(args.exclude),
+        force=tuple(args.force),
+        rerun_changed=args.rerun_changed,
+    )
+
+
+def _introduce(sweep: Sweep, store: Store, say: Callable[[str], None]) -> None:
+    """Record the plan, and say what data and what pretraining it rests on."""
+    for job in sweep.plan.jobs:
+        store.write_spec(job.spec)
+    store.write_plan(sweep.record(shlex.join(sys.argv)))
+    counts = ", ".join(f"{number} {split}" for split, number in sweep.data.num_images.items())
+    say(f"data: {sweep.data.origin} ({counts}; {sweep.data.num_classes} classes, {sweep.data.image_size} pixels)")
+    weights, source = sweep.pretraining.weights, sweep.source
+    if source is not None:
+        say(f"pretraining: a job on {source.origin} ({source.num_images['train']} train; {source.num_classes} classes)")
+    elif weights is not None:
+        say(f"pretraining: {weights.name} ({sweep.pretraining.path or 'torch hub cache or download'})")
+    say(f"store: {store.root} (runs, tables, logs)")
+
+
+def _execute(
+    args: argparse.Namespace, sweep: Sweep, store: Store, console: Console, say: Callable[[str], None]
+) -> None:
+    """Run what is left; imports neither torch nor ray when nothing is."""
+    from sweeps.sweep import first_pass, keep_weights
+
+    to_run = first_pass(sweep, store)
+    say(f"jobs: {len(sweep.plan.jobs)} planned, {len(sweep.plan.jobs) - len(to_run)} done, {len(to_run)} to run")
+    if not to_run:
+        return
+    keep_weights(store, sweep)
+    with ExitStack() as stack:
+        machines, execute = _executor(args, store, stack, say)
+        _run_passes(args, sweep, store, console, machines, execute, to_run)
+
+
+def _executor(
+    args: argparse.Namespace, store: Store, stack: ExitStack, say: Callable[[str], None]
+) -> tuple[tuple[Resources, ...], Callable[[Pass], None]]:
+    """The machines there are, and the function that runs a pass on them."""
+    if args.serial:
+        from sweeps.serial import run_serially, this_machine
+
+        return (this_machine(),), run_serially
+    say(f"starting Ray (its messages: {store.log_folder() / 'ray.log'})")
+    from sweeps.execute import connected, run_with_tune
+
+    return stack.enter_context(connected(args.address, store.log_folder())), run_with_tune
+
+
+def _run_passes(
+    args: argparse.Namespace,
+    sweep: Sweep,
+    store: Store,
+    console: Console,
+    machines: tuple[Resources, ...],
+    execute: Callable[[Pass], None],
+    to_run: set[str],
+) -> None:
+    """Run passes on these machines, with the progress that fits the console."""
+    from sweeps.passes import Setup
+    from sweeps.progress import Board, BoardProgress, LiveTable
+    from sweeps.resources import parse_per_role, resources_per_role
+    from sweeps.sweep import git_state, run_passes
+
+    setup = Setup(
+        resources=resources_per_role(
+            has_gpu=any(machine.gpus for machine in machines),
+            cpus=parse_per_role("--cpus-per-trial", args.cpus_per_trial),
+            gpus=parse_per_role("--gpus-per-trial", args.gpus_per_trial),
+        ),
+        machines=machines,
+        max_concurrent=args.max_concurrent,
+        allow_weak_teacher=args.allow_weak_teacher,
+        git=git_state(Path(__file__).parent),
+    )
+    setup.check_feasible(sweep.plan)
+    board = Board(sweep.plan, set(sweep.plan.by_id) - to_run, setup.num_slots(sweep.plan))
+    is_live = console.is_terminal and not args.quiet
+    with LiveTable(board, console) if is_live else nullcontext():
+        show = _silent if is_live or args.quiet else _say
+        run_passes(sweep, store, to_run, setup, BoardProgress(board, show), execute)
+
+
+def _report(sweep: Sweep, store: Store, console: Console) -> int:
+    """Gather and rank; 0 if every job of the plan is done, else 1."""
+    from analysis.rank import write_ranking
+    from analysis.report import render
+
+    written = write_ranking(store, plan_id=sweep.plan.plan_id)
+    render(written.ranking, written.gains, written.runs, console)
+    console.print(f"tables: {store.table_file('ranking').parent}", soft_wrap=True, highlight=False)
+    return 0 if (written.runs["status"] == "ok").all() else 1
+
+
+def _show_plan(sweep: Sweep, store: Store, console: Console) -> None:
+    """Every job, what it waits for, whether it would run, and why."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("job", "role", "waits for", "runs", "why", box=None, padding=(0, 1))
+    decisions = sweep.decisions(store)
+    for decision in decisions.values():
+        job = decision.job
+        parents = ", ".join(sweep.plan.by_id[parent].name for parent in job.parents)
+        verdict = Text("yes", style="bold") if decision.will_run else Text("no", style="dim")
+        table.add_row(Text(job.name), job.role.value, Text(parents), verdict, Text(decision.reason))
+    console.print(table)
+    num_runs = sum(decision.will_run for decision in decisions.values())
+    _say(f"{len(decisions)} jobs, {num_runs} would run, {len(decisions) - num_runs} are done; store {store.root}")
+    if not sweep.is_prepared:
+        _say("the data is not prepared yet: a run prepares it first, and only then is it known what is done already")
+
+
+def _list() -> int:
+    """All plug-ins and recipes, each with the first line of what it says of itself."""
+    from sweeps.recipes import RECIPES
+    from trainers import plugins
+
+    for kind in plugins.Kind:
+        print(f"{kind.noun}s ({kind.value.replace('.', '/')}/):")
+        for name in plugins.names(kind):
+            print(f"  {name:16} {(plugins.docstring(kind, name).splitlines() or [''])[0]}")
+    print("recipes (sweeps/recipes.py):")
+    for name, recipe in RECIPES.items():
+        print(f"  {name:16} {recipe.about}")
+    return 0
+
+
+def _preparation_line(say: Callable[[str], None]) -> Callable[[str, int, int], None]:
+    """Says how far the preparation of a data set is, at its start and every 5,000 pictures."""
+
+    def on_image(name: str, done: int, total: int) -> None:
+        if done == 1 or done % 5000 == 0 or done == total:
+            say(f"preparing {name}: {done}/{total} pictures")
+
+    return on_image
+
+
+def _say(message: str) -> None:
+    print(message, flush=True)
+
+
+def _silent(message: str) -> None:
+    return
+
+
+if __name__ == "__main__":
+    sys.exit(main())

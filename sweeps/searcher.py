@@ -1,0 +1,60 @@
+"""The plan as a Ray Tune searcher: Tune asks what to start next, and the frontier answers.
+
+Tune gives resources, placement and retries; the store gives truth: whether a job succeeded is read
+there when Tune says that its trial ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from sweeps.frontier import Frontier
+
+
+class PlanSearcher(Searcher):  # type: ignore[misc]  # ray ships no types for it
+    """Suggests one run id per trial. `None` only while something runs, since Tune would block on it otherwise."""
+
+    def __init__(
+        self,
+        frontier: Frontier,
+        on_start: Callable[[str], None],
+        on_epoch: Callable[[str, dict[str, Any]], None],
+        on_end: Callable[[str], bool],
+    ) -> None:
+        super().__init__(metric="validation_accuracy", mode="max")
+        self._frontier, self._on_start, self._on_epoch, self._on_end = frontier, on_start, on_epoch, on_end
+        self._runs: dict[str, str] = {}
+
+    def set_max_concurrency(self, max_concurrent: int) -> bool:
+        """The frontier limits concurrency itself; Tune's own limiter would swallow completions."""
+        return True
+
+    def suggest(self, trial_id: str) -> dict[str, str] | str | None:  # type: ignore[override]
+        """The next job that fits, None while jobs wait for what runs, FINISHED when nothing is left to start."""
+        job = self._frontier.start_next()
+        if job is not None:
+            self._runs[trial_id] = job.id
+            self._on_start(job.id)
+            return {"run_id": job.id}
+        finished: str = Searcher.FINISHED
+        return None if self._frontier.num_running else finished
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """An epoch ended somewhere."""
+        if trial_id in self._runs and "epoch" in result:
+            self._on_epoch(self._runs[trial_id], result)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """A trial ended, for good: what it was for is done or failed."""
+        run = self._runs.pop(trial_id, None)
+        if run is not None:
+            self._frontier.end(run, is_ok=self._on_end(run))
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: the next start plans again from the store."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore."""

@@ -1,0 +1,27 @@
+"""A pass in this process, without Ray: for a debugger, and to compare with."""
+
+from __future__ import annotations
+
+from sweeps.passes import Pass
+from sweeps.resources import Resources
+from sweeps.trial import train
+
+
+def this_machine() -> Resources:
+    """CPUs without end, since jobs run one after the other; a GPU where torch sees one."""
+    import torch
+
+    return Resources(cpus=float("inf"), gpus=1.0 if torch.cuda.is_available() else 0.0)
+
+
+def run_serially(work: Pass) -> None:
+    """Every job, one after the other, in an order that respects the graph."""
+    frontier = work.frontier(max_concurrent=1)
+    while (job := frontier.start_next()) is not None:
+        work.on_start(job.id)
+        try:
+            for record in train(work.store, job.id, work.setup.execution(job)):
+                work.on_epoch(job.id, record.epoch, record.validation_accuracy, record.epoch_seconds)
+        except (OSError, MemoryError, RuntimeError):  # recorded by `train`; nobody else would try again
+            pass
+        frontier.end(job.id, is_ok=work.on_end(job.id))

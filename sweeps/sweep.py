@@ -1,0 +1,207 @@
+"""A request -> data, context and plan -> what is left -> passes until nothing new can run."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweeps.context import Context, check_settings
+from sweeps.passes import Pass, Setup
+from sweeps.plan import Decision, Plan, Wishes, decide, make_plan
+from sweeps.pretraining import Pretraining, choose_pretraining
+from sweeps.progress import Progress
+from sweeps.recipes import Setting, recipe
+from trainers import plugins
+from trainers.errors import CorruptFileError, SpecError
+from trainers.plugins import Kind
+from trainers.prepare import DataRequest, parse_data, prepare, prepared
+from trainers.result import Manifest, PlanRecord
+from trainers.spec import RunSpec
+from trainers.storage import Store, now
+
+MAX_PASSES = 2
+"""The second takes up what a machine's fault or a damaged parent stopped in the first."""
+
+UNPREPARED = "not prepared"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepRequest:
+    """What a user asks for, as the command line says it."""
+
+    sweep: str = "report"
+    data: str = "plates"
+    image_size: int | None = None
+    limit: int | None = None
+    pretrained: str | None = None
+    source_data: str | None = None
+    recipe: str = "quick"
+    settings: tuple[Setting, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    only: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    force: tuple[str, ...] = ()
+    rerun_changed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """A plan and what it was made from; `is_prepared` is False while ids are provisional for want of data."""
+
+    request: SweepRequest
+    plan: Plan
+    data: Manifest
+    source: Manifest | None
+    pretraining: Pretraining
+    is_prepared: bool
+
+    def decisions(self, store: Store) -> dict[str, Decision]:
+        """What is left to do and why, by run id."""
+        states = {job.id: store.state(job.id) for job in self.plan.jobs}
+        forced = self.plan.descendants(self.plan.matching(self.request.force))
+        wishes = Wishes(forced=frozenset(forced), reruns_changed=self.request.rerun_changed)
+        return decide(self.plan, states, _earlier_specs(store, self.request.sweep), plugins.module_digest, wishes)
+
+    def record(self, command: str) -> PlanRecord:
+        """The plan as the store keeps it."""
+        return PlanRecord(
+            plan_id=self.plan.plan_id,
+            sweep=self.request.sweep,
+            command=command,
+            data_name=self.data.name,
+            planned_at=now(),
+            jobs=self.plan.records(),
+        )
+
+
+def make_sweep(store: Store, request: SweepRequest, get_data: Callable[[DataRequest], Manifest]) -> Sweep:
+    """Everything that can be known before a job starts; SweepError for whatever is wrong with the request."""
+    plugins.source_file(Kind.SWEEP, request.sweep)
+    settings = recipe(request.recipe).settings()
+    name, path = parse_data(request.data)
+    wanted = DataRequest(name=name, path=path, image_size=request.image_size, limit=request.limit)
+    pretraining = choose_pretraining(request.pretrained, request.source_data, wanted)
+    data = get_data(wanted)
+    source = None
+    if pretraining.source is not None:
+        source = get_data(dataclasses.replace(pretraining.source, image_size=request.image_size or data.image_size))
+    context = Context(
+        data=data,
+        seeds=request.seeds,
+        settings=(*settings, *request.settings),
+        source=source,
+        weights=pretraining.weights,
+    )
+    jobs = plugins.load(Kind.SWEEP, request.sweep).jobs(context)
+    check_settings(request.settings, jobs)
+    plan = make_plan(jobs).restricted(only=request.only, exclude=request.exclude)
+    plan.matching(request.force)
+    is_prepared = UNPREPARED not in (data.fingerprint, source.fingerprint if source else "")
+    return Sweep(request=request, plan=plan, data=data, source=source, pretraining=pretraining, is_prepared=is_prepared)
+
+
+def data_or_placeholder(store: Store) -> Callable[[DataRequest], Manifest]:
+    """For a plan that must not wait: the prepared data, or a stand-in that is said to be one."""
+
+    def get_data(request: DataRequest) -> Manifest:
+        return prepared(store, request) or Manifest(
+            fingerprint=UNPREPARED,
+            name=request.title,
+            origin=UNPREPARED,
+            class_names=("?", "?"),
+            image_size=request.image_size or 32,
+            num_images={},
+            has_test_labels=True,
+        )
+
+    return get_data
+
+
+def data_prepared_first(store: Store, on_image: Callable[[str, int, int], None]) -> Callable[[DataRequest], Manifest]:
+    """For a run: data is prepared if it is not yet; `on_image(name, done, total)` is called per picture."""
+
+    def get_data(request: DataRequest) -> Manifest:
+        found = prepared(store, request)
+        return found or prepare(store, request, lambda done, total: on_image(request.title, done, total))
+
+    return get_data
+
+
+def keep_weights(store: Store, sweep: Sweep) -> None:
+    """Have the weights from outside at hand, checked, before any job starts; WeightsError if they cannot be had."""
+    users = [job for job in sweep.plan.jobs if job.spec.init_weights is not None]
+    if users and sweep.pretraining.weights is not None:
+        from trainers import pretrained
+
+        pretrained.keep_weights(store, sweep.pretraining.weights, users[0].spec.model, sweep.pretraining.path)
+
+
+def first_pass(sweep: Sweep, store: Store) -> set[str]:
+    """Ids that will run, after what must start over was set aside."""
+    decisions = sweep.decisions(store)
+    to_run = {run for run, decision in decisions.items() if decision.will_run}
+    for run in reversed(list(to_run & set(decisions))):
+        if decisions[run].starts_over or store.state(run).corrupt is not None:
+            store.set_aside(run)
+    return to_run
+
+
+def run_passes(
+    sweep: Sweep, store: Store, to_run: set[str], setup: Setup, progress: Progress, execute: Callable[[Pass], None]
+) -> None:
+    """Run a pass, and another over what it left for a reason that may have passed."""
+    for _ in range(MAX_PASSES):
+        if not to_run:
+            return
+        execute(Pass(sweep.plan, to_run, store, setup, progress))
+        to_run = _worth_another_try(sweep.plan, store)
+
+
+def _worth_another_try(plan: Plan, store: Store) -> set[str]:
+    """Unfinished jobs whose failure may pass and that no permanent failure blocks."""
+    states = {job.id: store.state(job.id) for job in plan.jobs}
+    hopeless = {
+        run for run, state in states.items() if state.result is None and state.failure and state.failure.is_permanent
+    }
+    unfinished = {run for run, state in states.items() if state.result is None}
+    return unfinished - plan.descendants(hopeless)
+
+
+def _earlier_specs(store: Store, sweep: str) -> dict[str, RunSpec]:
+    """The spec that each job name had when this sweep was last planned."""
+    specs: dict[str, RunSpec] = {}
+    for plan in store.plans():
+        for job in plan.jobs if plan.sweep == sweep else ():
+            try:
+                specs[f"{job.label}@{job.seed}"] = store.spec(job.run_id)
+            except CorruptFileError:
+                continue
+    return specs
+
+
+def git_state(folder: Path) -> tuple[str, bool]:
+    """Commit of the checkout that a folder lies in, and whether it has changes; ("", False) outside of one."""
+    commit = _git(folder, ["rev-parse", "HEAD"])
+    return commit, bool(commit and _git(folder, ["status", "--porcelain"]))
+
+
+def _git(folder: Path, arguments: Iterable[str]) -> str:
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """`0,1,2` -> (0, 1, 2); SpecError for anything else, and for a seed given twice."""
+    try:
+        seeds = tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise SpecError(f"--seeds {text!r} is not a list of numbers; write for example --seeds 0,1,2") from error
+    if len(set(seeds)) < len(seeds) or min(seeds) < 0:
+        raise SpecError(f"--seeds {text!r}; allowed: numbers of 0 or more, each once")
+    return seeds

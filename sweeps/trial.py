@@ -1,0 +1,87 @@
+"""One job inside one process: the work that a Tune trial and a serial run share, and where failures are recorded.
+
+Free of ray and, until a job is begun, of torch.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import traceback
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from trainers.errors import CorruptFileError, StoreError, SweepError
+from trainers.result import EpochRecord, Failure, Started
+from trainers.spec import RunSpec, run_id
+from trainers.storage import WEIGHTS, Attempt, Store, now
+
+if TYPE_CHECKING:
+    from trainers.loop import Execution
+
+
+def train(store: Store, run: str, execution: Execution) -> Iterator[EpochRecord]:
+    """Train one run to its result, epoch by epoch; a failure of its own is recorded and ends the iterator.
+
+    What another try may cure (a lost file system, memory of a GPU) is raised, so that the scheduler
+    tries again. Success is what the store says afterwards.
+    """
+    if store.result(run) is not None:
+        return
+    from trainers import loop
+
+    spec = store.spec(run)
+    attempt = store.begin_attempt(run)
+    try:
+        yield from _logged(loop.epochs(spec, store, attempt, execution), store, attempt)
+    except Exception as error:
+        record_failure(attempt, error)
+        if isinstance(error, CorruptFileError):
+            _set_damaged_parents_aside(store, spec, attempt)
+        if _may_pass(error):
+            raise
+
+
+def _logged(epochs: Iterator[EpochRecord], store: Store, attempt: Attempt) -> Iterator[EpochRecord]:
+    saved = store.state(attempt.run).num_epochs_saved
+    attempt.write_started(
+        Started(host=socket.gethostname(), pid=os.getpid(), started_at=now(), resumed_from_epoch=saved)
+    )
+    attempt.log(f"attempt {attempt.token} on {socket.gethostname()}, process {os.getpid()}")
+    yield from epochs
+    attempt.log("finished")
+
+
+def record_failure(attempt: Attempt, error: BaseException) -> None:
+    """Write why an attempt failed: one line as the reason, the traceback into its log."""
+    try:
+        attempt.log("".join(traceback.format_exception(error)))
+        attempt.write_failure(failure_of(attempt, error))
+    except OSError:  # a full disk cannot hold the record either; the driver sees that no result came
+        return
+
+
+def failure_of(attempt: Attempt, error: BaseException) -> Failure:
+    """The record of an error; our own errors explain themselves, others are named by their type."""
+    text = str(error).strip().splitlines() or [""]
+    reason = text[0] if isinstance(error, SweepError) else f"{type(error).__name__}: {text[0]}"
+    is_permanent = not _may_pass(error) and not isinstance(error, CorruptFileError)
+    return Failure(reason=reason, is_permanent=is_permanent, log_path=str(attempt.log_file), failed_at=now())
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether the fault lies with the machine rather than with the job."""
+    if isinstance(error, OSError):
+        return not isinstance(error, StoreError) and error.errno != errno.ENOSPC
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+
+
+def _set_damaged_parents_aside(store: Store, spec: RunSpec, attempt: Attempt) -> None:
+    """A parent whose weights are damaged counts as unfinished, so that the next pass trains it again."""
+    for parent in spec.parents:
+        try:
+            store.verified_file(run_id(parent), WEIGHTS)
+        except CorruptFileError as error:
+            attempt.log(f"parent {run_id(parent)} is set aside: {error}")
+            store.set_aside(run_id(parent))
