@@ -1,0 +1,1 @@
+"""WHAT came out: run directories to tables and rankings; needs neither torch nor ray."""

@@ -1,0 +1,34 @@
+"""What the analysis commands share: the store they are given, and how a user's mistake ends."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from trainers.errors import StoreError, SweepError
+from trainers.storage import Store
+
+USER_ERROR = 2
+"""Exit code of a mistake that one line explains."""
+
+
+def existing_store(root: str | Path) -> Store:
+    """The store at this place; StoreError if there is none, if it is empty, or if a newer version wrote it."""
+    store = Store(root)
+    if not store.root.is_dir():
+        raise StoreError(f"no store at {store.root}; give the folder that run_all.py --store was given")
+    store.check_version()
+    if not store.run_ids() and not store.plans():
+        raise StoreError(f"{store.root} holds no runs and no plans; give another folder, or run a sweep into it")
+    return store
+
+
+def exit_code(action: Callable[[], None]) -> int:
+    """Do it; a SweepError, or what the disk refuses, becomes one line on stderr and exit code 2."""
+    try:
+        action()
+    except (SweepError, OSError) as error:
+        print("error:", " ".join(str(error).split()), file=sys.stderr)
+        return USER_ERROR
+    return 0

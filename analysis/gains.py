@@ -1,0 +1,166 @@
+"""What distillation gained: each distilled student against its scratch twin, paired by seed. Pure.
+
+The twin has the same spec but for objective and teacher, so that the gain is not the size of a
+recipe difference. "Beat its teacher" is judged on validation accuracy.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from analysis.stats import Summary, paired_difference, summarize
+from analysis.tables import RUNS_SCHEMA, Row, to_frame, to_rows
+from trainers.result import Status
+from trainers.spec import canonical_json
+
+GAINS_SCHEMA = pa.schema(
+    [
+        pa.field("group_id", pa.string(), nullable=False),
+        pa.field("label", pa.string()),
+        pa.field("twin_group_id", pa.string()),
+        pa.field("twin_label", pa.string()),
+        pa.field("teacher_group_id", pa.string()),
+        pa.field("teacher_label", pa.string()),
+        pa.field("teacher_validation_accuracy", pa.float64()),
+        pa.field("teacher_test_accuracy", pa.float64()),
+        pa.field("n", pa.int64(), nullable=False),
+        pa.field("validation_gain_mean", pa.float64()),
+        pa.field("validation_gain_low", pa.float64()),
+        pa.field("validation_gain_high", pa.float64()),
+        pa.field("num_test_pairs", pa.int64(), nullable=False),
+        pa.field("test_gain_mean", pa.float64()),
+        pa.field("test_gain_low", pa.float64()),
+        pa.field("test_gain_high", pa.float64()),
+        pa.field("note", pa.string()),
+    ]
+)
+"""One row per distilled group. `n` counts seeds finished on both sides; low and high (95 %) are null if n = 1."""
+
+_VALIDATION, _TEST = "best_validation_accuracy", "test_accuracy"
+_SEEDS = ("seed", "view_seed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Group:
+    """The runs of one group, and what its spec says."""
+
+    runs: list[Row]
+    spec: dict[str, Any]
+
+    @property
+    def is_distilled(self) -> bool:
+        return self.spec["teacher"] is not None
+
+    @property
+    def smoothing(self) -> float:
+        return float(self.spec["objective"]["args"].get("label_smoothing", 0.0))
+
+    @property
+    def arm(self) -> str:
+        """All that a student and its scratch twin have in common."""
+        own = {key: value for key, value in self.spec.items() if key not in ("objective", "teacher")}
+        return canonical_json(_without_seeds(own))
+
+    @property
+    def finished(self) -> list[Row]:
+        return [run for run in self.runs if run["status"] == Status.OK.value]
+
+
+def kd_gains(runs: pd.DataFrame) -> pd.DataFrame:
+    """One row per distilled group (GAINS_SCHEMA), the largest gain in validation accuracy first."""
+    rows = to_rows(runs, RUNS_SCHEMA)
+    groups = _groups(rows)
+    gains = [_gain_row(group, _twin(group, groups), rows) for group in groups if group.is_distilled]
+    gains.sort(key=lambda row: (-(row["n"] > 0), -(row["validation_gain_mean"] or 0.0), row["label"] or ""))
+    return to_frame(gains, GAINS_SCHEMA)
+
+
+def _groups(rows: list[Row]) -> list[_Group]:
+    """Groups whose spec is known, in the order of their ids."""
+    members: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row["spec_json"] is not None:
+            members[row["group_id"]].append(row)
+    return [_Group(runs=members[key], spec=json.loads(members[key][0]["spec_json"])) for key in sorted(members)]
+
+
+def _twin(student: _Group, groups: list[_Group]) -> _Group | None:
+    """The scratch twin; with the student's own label smoothing if there is one, else with the nearest."""
+    twins = [group for group in groups if _is_scratch(group) and group.arm == student.arm]
+    return min(twins, key=lambda twin: abs(twin.smoothing - student.smoothing), default=None)
+
+
+def _is_scratch(group: _Group) -> bool:
+    return not group.is_distilled and group.spec["objective"]["name"] == "cross_entropy"
+
+
+def _gain_row(student: _Group, twin: _Group | None, rows: list[Row]) -> Row:
+    validation, test = (_paired(student, twin, column) for column in (_VALIDATION, _TEST))
+    teachers = _teachers(student, rows)
+    names = {name: student.runs[0][name] for name in ("group_id", "label", "teacher_group_id", "teacher_label")}
+    return {
+        **names,
+        "twin_group_id": twin.runs[0]["group_id"] if twin else None,
+        "twin_label": twin.runs[0]["label"] if twin else None,
+        "teacher_validation_accuracy": _mean(teachers, _VALIDATION),
+        "teacher_test_accuracy": _mean(teachers, _TEST),
+        "n": validation.n,
+        "num_test_pairs": test.n,
+        **_gain_columns("validation_gain", validation),
+        **_gain_columns("test_gain", test),
+        "note": "; ".join(_notes(student, twin, validation.n, teachers)) or None,
+    }
+
+
+def _gain_columns(name: str, gain: Summary) -> Row:
+    return {f"{name}_mean": gain.mean, f"{name}_low": gain.low, f"{name}_high": gain.high}
+
+
+def _paired(student: _Group, twin: _Group | None, column: str) -> Summary:
+    return paired_difference(_by_seed(student, column), _by_seed(twin, column)) if twin else Summary(n=0)
+
+
+def _by_seed(group: _Group, column: str) -> dict[int, float]:
+    """One value per seed; runs that share a seed (other view seed, other teacher's seed) are averaged."""
+    values: dict[int, list[float]] = defaultdict(list)
+    for run in group.finished:
+        if run[column] is not None:
+            values[run["seed"]].append(run[column])
+    return {seed: sum(same) / len(same) for seed, same in values.items()}
+
+
+def _teachers(student: _Group, rows: list[Row]) -> list[Row]:
+    """The finished teachers that the finished students really learned from."""
+    used = {run["teacher_run_id"] for run in student.finished}
+    return [row for row in rows if row["run_id"] in used and row["status"] == Status.OK.value]
+
+
+def _mean(rows: list[Row], column: str) -> float | None:
+    return summarize([row[column] for row in rows if row[column] is not None]).mean
+
+
+def _notes(student: _Group, twin: _Group | None, num_pairs: int, teachers: list[Row]) -> list[str]:
+    notes = []
+    if twin is None:
+        notes.append("no scratch twin: no run with the same recipe, cross_entropy and no teacher")
+    elif num_pairs == 0:
+        notes.append("no seed is finished on both sides")
+    if twin is not None and twin.smoothing != student.smoothing:
+        notes.append(f"label smoothing differs: {student.smoothing:g}, twin {twin.smoothing:g}")
+    own, teacher = _mean(student.finished, _VALIDATION), _mean(teachers, _VALIDATION)
+    if own is not None and teacher is not None and own > teacher:
+        notes.append(f"beat its teacher by {100 * (own - teacher):.2f} points of validation accuracy")
+    return notes
+
+
+def _without_seeds(content: Any) -> Any:
+    """As a group id has it: own and parents' seeds removed."""
+    if not isinstance(content, dict):
+        return content
+    return {key: _without_seeds(value) for key, value in content.items() if key not in _SEEDS}

@@ -1,0 +1,211 @@
+"""Runs -> groups, ordered by validation accuracy: `python -m analysis.rank STORE [--plan ID | --all]`.
+
+Order, rank and Pareto front use validation accuracy only; test accuracy is shown and chooses nothing.
+Groups are ranked among those trained on the same data; source pretraining is shown, never ranked.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from analysis.command import existing_store, exit_code
+from analysis.gains import GAINS_SCHEMA, kd_gains
+from analysis.gather import Tables, gather
+from analysis.reference import comparable, published
+from analysis.stats import Summary, pareto_front, summarize
+from analysis.tables import RUNS_SCHEMA, STATUSES, Row, to_frame, to_rows, to_table, write_tables
+from trainers.errors import PlanError
+from trainers.result import PlanRecord, Status
+from trainers.spec import Role
+from trainers.storage import Store
+
+__all__ = ["GAINS_SCHEMA", "RANKING_SCHEMA", "Ranking", "kd_gains", "rank", "select", "write_ranking"]
+
+RANKING_SCHEMA = pa.schema(
+    [
+        pa.field("rank", pa.int64()),
+        pa.field("group_id", pa.string()),
+        pa.field("label", pa.string()),
+        pa.field("role", pa.string()),
+        pa.field("model", pa.string()),
+        pa.field("objective", pa.string()),
+        pa.field("teacher_label", pa.string()),
+        pa.field("data_name", pa.string()),
+        pa.field("data_fingerprint", pa.string()),
+        pa.field("n", pa.int64(), nullable=False),
+        pa.field("num_failed", pa.int64(), nullable=False),
+        pa.field("num_blocked", pa.int64(), nullable=False),
+        pa.field("num_unfinished", pa.int64(), nullable=False),
+        pa.field("validation_accuracy_mean", pa.float64()),
+        pa.field("validation_accuracy_sd", pa.float64()),
+        pa.field("validation_accuracy_low", pa.float64()),
+        pa.field("validation_accuracy_high", pa.float64()),
+        pa.field("test_accuracy_mean", pa.float64()),
+        pa.field("test_accuracy_sd", pa.float64()),
+        pa.field("test_accuracy_low", pa.float64()),
+        pa.field("test_accuracy_high", pa.float64()),
+        pa.field("num_params", pa.int64()),
+        pa.field("size_bytes", pa.int64()),
+        pa.field("num_macs", pa.int64()),
+        pa.field("is_pareto", pa.bool_(), nullable=False),
+        pa.field("reference_accuracy", pa.float64()),
+        pa.field("reference_difference", pa.float64()),
+        pa.field("epochs", pa.int64()),
+        pa.field("train_seconds_mean", pa.float64()),
+    ]
+)
+"""One row per group. `n` counts finished seeds; sd, low and high (95 % t-interval) are null if n = 1."""
+
+_OF_GROUP = ("group_id", "label", "role", "model", "objective", "teacher_label", "data_name", "data_fingerprint")
+_SAME_FOR_ALL_SEEDS = (*_OF_GROUP, "epochs", "num_params", "size_bytes", "num_macs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """What a report needs: groups (RANKING_SCHEMA), gains (GAINS_SCHEMA), and the runs behind them (RUNS_SCHEMA)."""
+
+    ranking: pd.DataFrame
+    gains: pd.DataFrame
+    runs: pd.DataFrame
+
+
+def rank(runs: pd.DataFrame) -> pd.DataFrame:
+    """One row per group, in order: ranked groups, best first and by data set; then those without a rank."""
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for run in to_rows(runs, RUNS_SCHEMA):
+        groups[run["group_id"] or run["run_id"]].append(run)
+    rows = sorted((_group_row(members) for members in groups.values()), key=_order)
+    by_data: dict[str, list[Row]] = defaultdict(list)
+    for row in filter(_is_ranked, rows):
+        by_data[row["data_fingerprint"]].append(row)
+    for ranked in by_data.values():
+        _place(ranked)
+    return to_frame(rows, RANKING_SCHEMA)
+
+
+def select(runs: pd.DataFrame, plan: PlanRecord) -> pd.DataFrame:
+    """The runs of a plan, under the labels and roles they have there; PlanError if the table misses one."""
+    jobs = {job.run_id: job for job in plan.jobs}
+    rows = [row for row in to_rows(runs, RUNS_SCHEMA) if row["run_id"] in jobs]
+    if len(rows) < len(jobs):
+        raise PlanError(f"{len(jobs) - len(rows)} runs of plan {plan.plan_id} are not in the table; gather again")
+    for row in rows:
+        job, teacher = jobs[row["run_id"]], jobs.get(row["teacher_run_id"])
+        row |= {"label": job.label, "role": job.role.value, "plan_id": plan.plan_id, "sweep": plan.sweep}
+        row["teacher_label"] = teacher.label if teacher else row["teacher_label"]
+    return to_frame(rows, RUNS_SCHEMA)
+
+
+def write_ranking(
+    store: Store, *, plan_id: str | None = None, all_runs: bool = False, tables: Tables | None = None
+) -> Ranking:
+    """Rank the latest plan (or another, or every run) and write ranking.parquet and kd_gains.parquet.
+
+    Without `tables` the store is gathered first. PlanError if there is no such plan.
+    """
+    plan = None if all_runs else _plan(store, plan_id)
+    runs: pd.DataFrame = (tables or gather(store)).runs.to_pandas()
+    selected = runs if plan is None else select(runs, plan)
+    ranking, gains = rank(selected), kd_gains(selected)
+    write_tables(
+        {
+            store.table_file("ranking"): to_table(to_rows(ranking, RANKING_SCHEMA), RANKING_SCHEMA),
+            store.table_file("kd_gains"): to_table(to_rows(gains, GAINS_SCHEMA), GAINS_SCHEMA),
+        }
+    )
+    return Ranking(ranking=ranking, gains=gains, runs=selected)
+
+
+def _plan(store: Store, plan_id: str | None) -> PlanRecord:
+    plans = store.plans()
+    if not plans:
+        raise PlanError(f"store {store.root} has no plan; rank every run with --all")
+    chosen = {plan.plan_id: plan for plan in plans}.get(plan_id or plans[-1].plan_id)
+    if chosen is None:
+        raise PlanError(f"unknown plan {plan_id!r}; have: {', '.join(plan.plan_id for plan in plans)}")
+    return chosen
+
+
+def _group_row(members: list[Row]) -> Row:
+    finished = [run for run in members if run["status"] == Status.OK.value]
+    row: Row = {name: _first(finished + members, name) for name in _SAME_FOR_ALL_SEEDS}
+    validation = summarize([run["best_validation_accuracy"] for run in finished])
+    test = summarize([run["test_accuracy"] for run in finished if run["test_accuracy"] is not None])
+    row |= _summary_columns("validation_accuracy", validation) | _summary_columns("test_accuracy", test)
+    row |= {f"num_{status}": _count(members, status) for status in STATUSES[1:]}
+    row |= _reference_columns(row, finished)
+    seconds = summarize([run["train_seconds"] for run in finished])
+    return row | {"n": len(finished), "is_pareto": False, "train_seconds_mean": seconds.mean}
+
+
+def _first(members: list[Row], name: str) -> Any:
+    """What the seeds of a group have in common; null only if no run of it knows."""
+    return next((run[name] for run in members if run[name] is not None), None)
+
+
+def _count(members: list[Row], status: str) -> int:
+    return sum(run["status"] == status for run in members)
+
+
+def _summary_columns(name: str, summary: Summary) -> Row:
+    parts = {"mean": summary.mean, "sd": summary.sd, "low": summary.low, "high": summary.high}
+    return {f"{name}_{part}": value for part, value in parts.items()}
+
+
+def _reference_columns(row: Row, finished: list[Row]) -> Row:
+    num_train, num_validation = (_first(finished, f"num_{split}_images") for split in ("train", "validation"))
+    reference = published(row["label"], row["num_params"])
+    if reference is None or not comparable(row["data_name"], num_train, num_validation):
+        return {}
+    accuracy = reference.validation_accuracy
+    return {"reference_accuracy": accuracy, "reference_difference": row["validation_accuracy_mean"] - accuracy}
+
+
+def _is_ranked(row: Row) -> bool:
+    return bool(row["n"]) and bool(row["role"] != Role.PRETRAIN.value)
+
+
+def _order(row: Row) -> tuple[bool, bool, str, str, float, int, str, str]:
+    accuracy, is_unknown = row["validation_accuracy_mean"] or 0.0, row["n"] == 0
+    data = (row["data_name"] or "", row["data_fingerprint"] or "")
+    names = (row["label"] or "", row["group_id"] or "")
+    return (not _is_ranked(row), is_unknown, *data, -accuracy, row["num_params"] or 0, *names)
+
+
+def _place(ranked: list[Row]) -> None:
+    """Number the groups of one data set and mark those that no smaller one beats."""
+    sizes = [row["num_params"] for row in ranked]
+    is_on_front = pareto_front([row["validation_accuracy_mean"] for row in ranked], sizes)
+    for place, (row, is_pareto) in enumerate(zip(ranked, is_on_front, strict=True), start=1):
+        row |= {"rank": place, "is_pareto": is_pareto}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line: exit code 0, or 2 with one line on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m analysis.rank", description="Rank the groups of a store.")
+    parser.add_argument("store", metavar="STORE", help="the folder that run_all.py --store was given")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--plan", metavar="ID", help="a plan of the store (default: the latest)")
+    which.add_argument("--all", action="store_true", help="every run of the store, in a plan or not")
+    options = parser.parse_args(arguments)
+    return exit_code(lambda: _print_ranking(options.store, options.plan, options.all))
+
+
+def _print_ranking(root: str, plan_id: str | None, all_runs: bool) -> None:
+    from rich.console import Console
+
+    from analysis.report import render
+
+    written = write_ranking(existing_store(root), plan_id=plan_id, all_runs=all_runs)
+    render(written.ranking, written.gains, written.runs, Console())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,241 @@
+"""Ranking -> terminal tables and Markdown.
+
+Nothing is cut off: where a terminal is too narrow for all columns, the rest follows in a second
+table under the same labels. Accuracies are shown in percent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from analysis.gains import GAINS_SCHEMA
+from analysis.rank import RANKING_SCHEMA
+from analysis.reference import published
+from analysis.tables import RUNS_SCHEMA, STATUSES, Row, count_line, to_rows
+from trainers.result import Status
+
+_GAP = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Column:
+    header: str
+    cells: list[str]
+    is_text: bool = False
+
+    @property
+    def width(self) -> int:
+        return max(Text(text).cell_len for text in (self.header, *self.cells))
+
+
+def render(ranking: pd.DataFrame, gains: pd.DataFrame, runs: pd.DataFrame, console: Console) -> None:
+    """Print the ranking with its count line, the gains of distillation, and every job without a result."""
+    groups, gain_rows = to_rows(ranking, RANKING_SCHEMA), to_rows(gains, GAINS_SCHEMA)
+    run_rows = to_rows(runs, RUNS_SCHEMA)
+    _line(console, "Ranking by validation accuracy: " + count_line([run["status"] for run in run_rows]), style="bold")
+    _print_columns(console, _ranking_columns(groups))
+    for note in _ranking_notes(groups):
+        _line(console, note)
+    if gain_rows:
+        _render_gains(gain_rows, console)
+    for status in STATUSES[1:]:
+        _render_missing(status, [run for run in run_rows if run["status"] == status], console)
+
+
+def to_markdown(ranking: pd.DataFrame) -> str:
+    """The ranking as a Markdown table, with its notes below."""
+    groups = to_rows(ranking, RANKING_SCHEMA)
+    columns = _ranking_columns(groups)
+    lines = [_markdown_row([column.header for column in columns])]
+    lines.append(_markdown_row(["---" if column.is_text else "---:" for column in columns], is_plain=True))
+    lines += [_markdown_row(cells) for cells in zip(*(column.cells for column in columns), strict=True)]
+    notes = [f"Runs: {_count_line(groups)}.", *_ranking_notes(groups)]
+    return "\n".join([*lines, "", " ".join(map(_escape_markdown, notes)), ""])
+
+
+def _count_line(groups: list[Row]) -> str:
+    """The count line of the runs behind the groups."""
+    columns = zip(STATUSES, ("n", "num_failed", "num_blocked", "num_unfinished"), strict=True)
+    return count_line([status for status, column in columns for row in groups for _ in range(row[column])])
+
+
+def _ranking_columns(groups: list[Row]) -> list[_Column]:
+    validation, test = ([_interval(row, f"{kind}_accuracy") for row in groups] for kind in ("validation", "test"))
+    is_mixed = len({row["data_name"] for row in groups} - {None}) > 1
+    data = [_Column(header="data", cells=[_clean(row["data_name"]) for row in groups], is_text=True)]
+    has_reference = any(row["reference_accuracy"] is not None for row in groups)
+    return [
+        _Column(header="label", cells=[_name(row) for row in groups], is_text=True),
+        _Column(header="rank", cells=[_number(row["rank"]) for row in groups]),
+        _Column(header="n", cells=[_number(row["n"]) for row in groups]),
+        _Column(header="validation %", cells=validation),
+        _Column(header="test %", cells=test),
+        _Column(header="params", cells=[_number(row["num_params"]) for row in groups]),
+        _Column(header="Pareto", cells=["*" if row["is_pareto"] else "" for row in groups]),
+        _Column(header="size", cells=[_size(row["size_bytes"]) for row in groups]),
+        _Column(header="MACs", cells=[_macs(row["num_macs"]) for row in groups]),
+        *(_reference_columns(groups) if has_reference else []),
+        _Column(header="train time", cells=[_duration(row["train_seconds_mean"]) for row in groups]),
+        *(data if is_mixed else []),
+    ]
+
+
+def _reference_columns(groups: list[Row]) -> list[_Column]:
+    differences = [_signed(row["reference_difference"]) for row in groups]
+    return [
+        _Column(header="published %", cells=[_published(row["reference_accuracy"]) for row in groups]),
+        _Column(header="difference", cells=differences),
+    ]
+
+
+def _ranking_notes(groups: list[Row]) -> list[str]:
+    """What a reader must know to read the numbers."""
+    notes = ["validation: best over epochs, mean over n seeds; test: read once. * = no network as small is better."]
+    if any(row["n"] > 1 for row in groups):
+        notes.append("± is half of the 95 % t-interval of the mean.")
+    single = [_name(row) for row in groups if row["n"] == 1]
+    if single:
+        is_all = all(row["n"] <= 1 for row in groups)
+        notes.append("n = 1, so no spread is known" + ("." if is_all else f", for: {', '.join(single)}."))
+    for row in groups:
+        reference = published(row["label"], row["num_params"])
+        if row["reference_accuracy"] is not None and reference and reference.other_reading is not None:
+            notes.append(
+                f"{_name(row)}: the report also prints {_published(reference.other_reading)} (tables swapped)."
+            )
+    return notes
+
+
+def _render_gains(gains: list[Row], console: Console) -> None:
+    _line(console, "\nGain of distillation over the scratch twin, points, paired by seed", style="bold")
+    columns = [
+        _Column(header="student", cells=[_name(row) for row in gains], is_text=True),
+        _Column(header="n", cells=[_number(row["n"]) for row in gains]),
+        _Column(header="validation", cells=[_interval(row, "validation_gain", is_signed=True) for row in gains]),
+        _Column(header="test", cells=[_interval(row, "test_gain", is_signed=True) for row in gains]),
+        _Column(header="teacher", cells=[_clean(row["teacher_label"]) for row in gains], is_text=True),
+        _Column(header="teacher val. %", cells=[_percent(row["teacher_validation_accuracy"]) for row in gains]),
+        _Column(header="scratch twin", cells=[_clean(row["twin_label"]) for row in gains], is_text=True),
+    ]
+    _print_columns(console, columns)
+    if any(row["n"] == 1 for row in gains):
+        _line(console, "n = 1, so no spread of the gain is known.")
+    for row in gains:
+        if row["note"]:
+            _line(console, f"{_name(row)}: {_clean(row['note'])}")
+
+
+def _render_missing(status: str, runs: list[Row], console: Console) -> None:
+    """Every job without a result: what, why, and where to look."""
+    if not runs:
+        return
+    _line(console, f"\n{status.upper()} ({len(runs)})", style="bold")
+    for run in sorted(runs, key=lambda run: (_name(run), run["seed"] or 0)):
+        cause = f"blocked by {_clean(run['blocked_by'])}" if run["blocked_by"] else _clean(run["reason"])
+        seed = "" if run["seed"] is None else f", seed {run['seed']}"
+        _line(console, f"{_name(run)}{seed}: {cause}")
+        if run["log_path"] and status == Status.FAILED.value:
+            console.print(Text(f"  log: {_clean(run['log_path'])}"), soft_wrap=True)
+
+
+def _line(console: Console, text: str, *, style: str = "") -> None:
+    console.print(Text(text, style=style), overflow="fold")
+
+
+def _print_columns(console: Console, columns: list[_Column]) -> None:
+    for index, part in enumerate(_split(columns, console.width)):
+        if index:
+            console.print()
+        table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold underline")
+        for column in part:
+            _add_column(table, column)
+        for cells in zip(*(column.cells for column in part), strict=True):
+            table.add_row(*map(Text, cells))
+        console.print(table)
+
+
+def _add_column(table: Table, column: _Column) -> None:
+    """Text may fold, numbers may not."""
+    if column.is_text:
+        table.add_column(Text(column.header), overflow="fold")
+    else:
+        table.add_column(Text(column.header), justify="right", no_wrap=True, min_width=column.width)
+
+
+def _split(columns: Sequence[_Column], width: int) -> list[list[_Column]]:
+    """The columns in as many tables as the width asks for, each beginning with the first column."""
+    head, parts = columns[0], [[columns[0]]]
+    for column in columns[1:]:
+        used = sum(known.width + _GAP for known in parts[-1])
+        if used + column.width > width and len(parts[-1]) > 1:
+            parts.append([head])
+        parts[-1].append(column)
+    return parts
+
+
+def _name(row: Row) -> str:
+    return _clean(row["label"] or row.get("group_id") or row.get("run_id"))
+
+
+def _clean(value: str | None) -> str:
+    """One line without control characters: a terminal obeys some of them."""
+    text = " ".join((value or "").split())
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.2f}"
+
+
+def _published(value: float | None) -> str:
+    """With the digits that the report prints: two, or three."""
+    return "" if value is None else f"{100 * value:.3f}".removesuffix("0")
+
+
+def _signed(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:+.2f}"
+
+
+def _interval(row: Row, name: str, *, is_signed: bool = False) -> str:
+    """`80.09 ±0.42`; without the second part where no spread is known."""
+    mean, low, high = (row[f"{name}_{part}"] for part in ("mean", "low", "high"))
+    text = _signed(mean) if is_signed else _percent(mean)
+    return text if low is None else f"{text} ±{100 * (high - low) / 2:.2f}"
+
+
+def _size(value: int | None) -> str:
+    if value is None:
+        return ""
+    return f"{value / 1e3:.0f} kB" if value < 1e6 else f"{value / 1e6:.2f} MB"
+
+
+def _macs(value: int | None) -> str:
+    if value is None:
+        return ""
+    return f"{value / 1e6:.1f} M" if value < 1e9 else f"{value / 1e9:.2f} G"
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    unit, size = next(((u, s) for u, s in (("h", 3600), ("min", 60)) if seconds >= s), ("s", 1))
+    return f"{seconds / size:.1f} {unit}"
+
+
+def _markdown_row(cells: Sequence[str], *, is_plain: bool = False) -> str:
+    return "| " + " | ".join(cells if is_plain else map(_escape_markdown, cells)) + " |"
+
+
+def _escape_markdown(text: str) -> str:
+    """Text as text: no cell border, no link, no emphasis, no HTML."""
+    return "".join(f"\\{character}" if character in r"\`*[]<>|" else character for character in text)

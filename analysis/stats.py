@@ -1,0 +1,52 @@
+"""Seeds -> mean, spread and interval; groups -> Pareto front. Pure."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scipy import stats
+
+CONFIDENCE = 0.95
+"""Coverage of every interval in tables and reports; the field's convention."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """Mean of n values with their sample standard deviation and t-interval: None where n does not allow it."""
+
+    n: int
+    mean: float | None = None
+    sd: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+def summarize(values: Sequence[float]) -> Summary:
+    """Mean, sd (n - 1 in the denominator) and the 95 % t-interval of the mean; one value has no spread."""
+    n = len(values)
+    if n < 2:
+        return Summary(n=n, mean=values[0] if values else None)
+    mean, sd = statistics.mean(values), statistics.stdev(values)
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * sd / math.sqrt(n)
+    return Summary(n=n, mean=mean, sd=sd, low=mean - half, high=mean + half)
+
+
+def paired_difference(first: Mapping[int, float], second: Mapping[int, float]) -> Summary:
+    """`first` minus `second` over the seeds that both have: what a seed adds to both sides cancels."""
+    shared = sorted(first.keys() & second.keys())
+    return summarize([first[seed] - second[seed] for seed in shared])
+
+
+def pareto_front(accuracies: Sequence[float], num_params: Sequence[int]) -> list[bool]:
+    """For each point: no other is at least as accurate and as small, and better in one of the two."""
+    order = sorted(range(len(accuracies)), key=lambda index: (num_params[index], -accuracies[index]))
+    is_on_front = [False] * len(accuracies)
+    best, best_size = -math.inf, -1
+    for index in order:
+        accuracy, size = accuracies[index], num_params[index]
+        if accuracy > best or (accuracy == best and size == best_size):
+            best, best_size, is_on_front[index] = accuracy, size, True
+    return is_on_front

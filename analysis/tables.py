@@ -1,0 +1,146 @@
+"""The derived tables: their columns, and how they are written so that a reader never meets half a file.
+
+Any of them may be deleted; `python -m analysis.rank STORE` makes them again. Accuracies are
+fractions in 0..1, times are ISO 8601 in UTC, null means "not known" (the run has no result).
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trainers.errors import StoreError
+from trainers.result import Status
+
+UNFINISHED = "unfinished"
+"""The status of a job that has not ended: it waits, runs, was interrupted, or has a damaged file."""
+
+STATUSES = (Status.OK.value, Status.FAILED.value, Status.BLOCKED.value, UNFINISHED)
+
+Row = dict[str, Any]
+
+RUNS_SCHEMA = pa.schema(
+    [
+        pa.field("run_id", pa.string(), nullable=False),
+        pa.field("group_id", pa.string()),
+        pa.field("plan_id", pa.string()),
+        pa.field("sweep", pa.string()),
+        pa.field("label", pa.string()),
+        pa.field("role", pa.string()),
+        pa.field("seed", pa.int64()),
+        pa.field("view_seed", pa.int64()),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("reason", pa.string()),
+        pa.field("blocked_by", pa.string()),
+        pa.field("log_path", pa.string()),
+        pa.field("model", pa.string()),
+        pa.field("objective", pa.string()),
+        pa.field("data_name", pa.string()),
+        pa.field("data_fingerprint", pa.string()),
+        pa.field("epochs", pa.int64()),
+        pa.field("batch_size", pa.int64()),
+        pa.field("optimizer", pa.string()),
+        pa.field("lr", pa.float64()),
+        pa.field("precision", pa.string()),
+        pa.field("teacher_run_id", pa.string()),
+        pa.field("teacher_group_id", pa.string()),
+        pa.field("teacher_label", pa.string()),
+        pa.field("initialized_from", pa.string()),
+        pa.field("best_epoch", pa.int64()),
+        pa.field("best_validation_accuracy", pa.float64()),
+        pa.field("last_validation_accuracy", pa.float64()),
+        pa.field("test_accuracy", pa.float64()),
+        pa.field("train_accuracy", pa.float64()),
+        pa.field("num_params", pa.int64()),
+        pa.field("num_macs", pa.int64()),
+        pa.field("size_bytes", pa.int64()),
+        pa.field("num_train_images", pa.int64()),
+        pa.field("num_validation_images", pa.int64()),
+        pa.field("num_test_images", pa.int64()),
+        pa.field("train_seconds", pa.float64()),
+        pa.field("images_per_second", pa.float64()),
+        pa.field("num_attempts", pa.int64()),
+        pa.field("has_mixed_environment", pa.bool_()),
+        pa.field("host", pa.string()),
+        pa.field("device", pa.string()),
+        pa.field("hardware", pa.string()),
+        pa.field("num_threads", pa.int64()),
+        pa.field("torch_version", pa.string()),
+        pa.field("git_commit", pa.string()),
+        pa.field("git_is_dirty", pa.bool_()),
+        pa.field("started_at", pa.string()),
+        pa.field("finished_at", pa.string()),
+        pa.field("weights_sha256", pa.string()),
+        pa.field("spec_json", pa.string()),
+    ]
+)
+"""One row per run: every run id under the store or in a plan. Plan columns are those of the latest plan naming it."""
+
+CURVES_SCHEMA = pa.schema(
+    [
+        pa.field("run_id", pa.string(), nullable=False),
+        pa.field("group_id", pa.string()),
+        pa.field("label", pa.string()),
+        pa.field("seed", pa.int64()),
+        pa.field("epoch", pa.int64(), nullable=False),
+        pa.field("train_loss", pa.float64()),
+        pa.field("loss_parts", pa.map_(pa.string(), pa.float64())),
+        pa.field("train_accuracy", pa.float64()),
+        pa.field("validation_loss", pa.float64()),
+        pa.field("validation_accuracy", pa.float64()),
+        pa.field("learning_rate", pa.float64()),
+        pa.field("images_per_second", pa.float64()),
+        pa.field("epoch_seconds", pa.float64()),
+    ]
+)
+"""One row per run and epoch (counted from 1), of unfinished runs too."""
+
+
+def to_table(rows: Iterable[Row], schema: pa.Schema) -> pa.Table:
+    """A table with exactly the schema's columns; what a row does not have is null."""
+    cleaned = [{name: _encodable(row.get(name)) for name in schema.names} for row in rows]
+    return pa.Table.from_pylist(cleaned, schema=schema)
+
+
+def to_frame(rows: Iterable[Row], schema: pa.Schema) -> pd.DataFrame:
+    """`to_table` as a DataFrame."""
+    frame: pd.DataFrame = to_table(rows, schema).to_pandas()
+    return frame
+
+
+def to_rows(frame: pd.DataFrame, schema: pa.Schema) -> list[Row]:
+    """Rows of a DataFrame in the schema's types, with None for whatever pandas has as missing."""
+    rows: list[Row] = pa.Table.from_pandas(frame, schema=schema, preserve_index=False).to_pylist()
+    return rows
+
+
+def count_line(statuses: Sequence[str], *, shows_zero_unfinished: bool = False) -> str:
+    """What stands beside every ranking: `8 ok, 1 failed, 2 blocked`, and the unfinished if there are any."""
+    is_shown = {UNFINISHED: shows_zero_unfinished or UNFINISHED in statuses}
+    return ", ".join(f"{statuses.count(status)} {status}" for status in STATUSES if is_shown.get(status, True))
+
+
+def write_tables(tables: Mapping[Path, pa.Table]) -> None:
+    """Write Parquet files, each aside first and then renamed; StoreError if that cannot be done."""
+    for file, table in tables.items():
+        aside = file.with_name(f".writing-{uuid.uuid4().hex}")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(table, aside, compression="zstd")
+            os.replace(aside, file)
+        except OSError as error:
+            raise StoreError(f"{file} cannot be written ({error}); free some space or copy the store") from error
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+def _encodable(value: Any) -> Any:
+    """Text as UTF-8 can hold it: a message may quote a file name that is not valid UTF-8."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
