@@ -35,5 +35,5 @@ def cross_entropy(logits_NK: Tensor, labels_N: Tensor) -> float:
 
 
 def _batches(images: npt.NDArray[np.uint8]) -> Iterator[Tensor]:
-    for start in range(0, len(images), BATCH_SIZE):
+    for start in range(0, max(1, len(images)), BATCH_SIZE):  # no pictures are one batch of none: (0, K) logits
         yield torch.from_numpy(np.array(images[start : start + BATCH_SIZE]))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +36,7 @@ class RawData:
 def decode_image(content: bytes, name: str) -> Image.Image:
     """The picture as RGB, upright, transparency over white; DataError names what cannot be read."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with _without_bomb_warning(), Image.open(io.BytesIO(content)) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(f"image {name} declares {image.width} x {image.height} pixels; at most {MAX_PIXELS}")
             return _to_rgb(ImageOps.exif_transpose(image))
@@ -44,10 +46,19 @@ def decode_image(content: bytes, name: str) -> Image.Image:
         raise DataError(f"image {name} cannot be read ({error}); repair or remove it") from error
 
 
+@contextmanager
+def _without_bomb_warning() -> Iterator[None]:
+    """Pillow's own limit is higher than ours, which is an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        yield
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image, dtype=np.float64)
-        image = Image.fromarray((values * (255.0 / max(values.max(), 1.0))).round().astype(np.uint8))
+        white = max(values.max(), 65535.0 if image.mode.startswith("I") else 1.0)
+        image = Image.fromarray((values * (255.0 / white)).clip(0, 255).round().astype(np.uint8))
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA"):
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")

@@ -35,8 +35,8 @@ def build_schedule(choice: Schedule, optimizer: optim.Optimizer, num_steps: int)
     if choice.name is ScheduleName.COSINE:
         return CosineAnnealingLR(optimizer, T_max=num_steps)
     if choice.name is ScheduleName.ONE_CYCLE:
-        peak = optimizer.param_groups[0]["lr"]
-        return OneCycleLR(
-            optimizer, peak, total_steps=num_steps + 1, pct_start=choice.warmup_fraction, cycle_momentum=False
-        )
+        peak, warmup = optimizer.param_groups[0]["lr"], choice.warmup_fraction
+        if warmup * (num_steps + 1) == 1:  # the very first step is the peak: torch would divide by a rise of 0 steps
+            warmup *= 1 - 1e-9
+        return OneCycleLR(optimizer, peak, total_steps=num_steps + 1, pct_start=warmup, cycle_momentum=False)
     return ConstantLR(optimizer, factor=1.0, total_iters=0)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -85,8 +86,17 @@ def prepare(store: Store, request: DataRequest, on_image: Callable[[int, int], N
     selection = select(raw.labels, request.limit, request.part)
     _check_selection(selection, raw)
     folder = store.begin_data()
-    size = _write_splits(folder, raw, selection, request.image_size, on_image)
-    manifest = Manifest(
+    try:
+        size = _write_splits(folder, raw, selection, request.image_size, on_image)
+        manifest = _manifest(folder, raw, request, size)
+        store.publish_data(folder, manifest, request_digest(request))
+    finally:
+        store.discard_data(folder)
+    return manifest
+
+
+def _manifest(folder: Path, raw: RawData, request: DataRequest, size: int) -> Manifest:
+    return Manifest(
         fingerprint=_fingerprint(folder, raw.class_names),
         name=request.title,
         origin=raw.origin if request.part is Part.WITHIN_LIMIT else f"{raw.origin}, outside the first {request.limit}",
@@ -95,8 +105,6 @@ def prepare(store: Store, request: DataRequest, on_image: Callable[[int, int], N
         num_images={split.value: len(_labels(folder, split)) for split in Split},
         has_test_labels=bool((_labels(folder, Split.TEST) >= 0).any()),
     )
-    store.publish_data(folder, manifest, request_digest(request))
-    return manifest
 
 
 def load_split(store: Store, fingerprint: str, split: Split) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
@@ -119,7 +127,7 @@ def select(labels: Mapping[Split, Indices], limit: int | None, part: Part) -> Se
     selection = {split: (split, indices) for split, indices in chosen.items()}
     training = chosen.get(Split.TRAIN, np.arange(0))
     for split, share in _held_out_shares(set(chosen)).items():
-        held_out = _draw(labels[Split.TRAIN], training, share, f"split/{split.value}")
+        held_out = _draw(labels[Split.TRAIN], training, share, round(len(training) * share), f"split/{split.value}")
         training = np.setdiff1d(training, held_out)
         selection |= {split: (Split.TRAIN, held_out), Split.TRAIN: (Split.TRAIN, training)}
     return selection
@@ -128,9 +136,12 @@ def select(labels: Mapping[Split, Indices], limit: int | None, part: Part) -> Se
 def _limited(
     labels: Mapping[Split, Indices], everything: dict[Split, Indices], limit: int, part: Part
 ) -> dict[Split, Indices]:
-    share = min(1.0, limit / sum(len(indices) for indices in everything.values()))
+    lengths = np.array([len(indices) for indices in everything.values()])
+    share = min(1.0, limit / lengths.sum())
+    sizes = _whole_numbers(lengths * share, min(limit, lengths.sum()))
     inside = {
-        split: _draw(labels[split], indices, share, f"limit/{split.value}") for split, indices in everything.items()
+        split: _draw(labels[split], indices, share, size, f"limit/{split.value}")
+        for (split, indices), size in zip(everything.items(), sizes.tolist(), strict=True)
     }
     if part is Part.WITHIN_LIMIT:
         return inside
@@ -146,19 +157,23 @@ def _held_out_shares(present: set[Split]) -> dict[Split, float]:
     return {Split.VALIDATION: HELD_OUT_FRACTION, Split.TEST: HELD_OUT_FRACTION / (1 - HELD_OUT_FRACTION)}
 
 
-def _draw(labels: Indices, candidates: Indices, share: float, purpose: str) -> Indices:
-    """A stratified sample of the candidates, sorted; sizes per class by largest remainder."""
+def _draw(labels: Indices, candidates: Indices, share: float, size: int, purpose: str) -> Indices:
+    """A stratified sample of the candidates, sorted: `size` in all, each class by its share."""
     classes, counts = np.unique(labels[candidates], return_counts=True)
-    exact = counts * share
-    sizes = np.floor(exact).astype(int)
-    num_left = round(len(candidates) * share) - int(sizes.sum())
-    for position in np.argsort(sizes - exact, kind="stable")[:num_left]:
-        sizes[position] += 1
+    sizes = _whole_numbers(counts * share, size)
     drawn = [
         _by_hash(candidates[labels[candidates] == label], purpose)[:size]
         for label, size in zip(classes, sizes, strict=True)
     ]
     return np.sort(np.concatenate([np.arange(0), *drawn]).astype(np.int64))
+
+
+def _whole_numbers(exact: npt.NDArray[np.floating[Any]], total: int) -> Indices:
+    """Whole numbers near the exact ones, with this total: those of the largest remainder are rounded up."""
+    sizes: Indices = np.floor(exact).astype(np.int64)
+    for position in np.argsort(sizes - exact, kind="stable")[: total - int(sizes.sum())]:
+        sizes[position] += 1
+    return sizes
 
 
 def _by_hash(indices: Indices, purpose: str) -> Indices:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import struct
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -24,6 +25,10 @@ from trainers.storage import Store
 
 IMAGENET_URL = "https://download.pytorch.org/models/resnet18-f37072fd.pth"
 OPTIONS = "have: --pretrained imagenet, --pretrained FILE (a torchvision ResNet18 state dict), --pretrained source"
+_UNREADABLE = (
+    *(OSError, RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError, SafetensorError),
+    *(TypeError, AttributeError, AssertionError, struct.error),  # torch's reader of bytes that are no pickle
+)
 
 
 def keep_weights(store: Store, weights: Weights, model: Choice, path: Path | None) -> None:
@@ -44,13 +49,17 @@ def read_state(file: Path) -> dict[str, Tensor]:
     """The state dict in a safetensors or PyTorch file; WeightsError if it is anything else."""
     try:
         content = _read(file)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError, SafetensorError) as error:
+    except _UNREADABLE as error:
         line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(f"{file} is not a file of weights ({line}); {OPTIONS}") from error
     state = content.get("state_dict", content) if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not state or not all(_is_entry(*item) for item in state.items()):
         raise WeightsError(f"{file} holds no state dict of tensors; {OPTIONS}")
     return state
+
+
+def _is_entry(name: Any, value: Any) -> bool:
+    return isinstance(name, str) and isinstance(value, Tensor)
 
 
 def _read(file: Path) -> Any:

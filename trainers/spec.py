@@ -202,12 +202,17 @@ def digest_of(content: object) -> str:
 
 def run_id(spec: RunSpec) -> str:
     """The identity of a training: equal specs, equal id, on every machine."""
-    return digest_of({"schema": SCHEMA_VERSION, "spec": to_dict(spec)})
+    return digest_of({"schema": SCHEMA_VERSION, "spec": _typed_dict(spec)})
 
 
 def group_id(spec: RunSpec) -> str:
     """The identity of a training apart from every seed, its parents' too: the unit that gets a mean."""
-    return digest_of({"schema": SCHEMA_VERSION, "group": _without_seeds(to_dict(spec))})
+    return digest_of({"schema": SCHEMA_VERSION, "group": _without_seeds(_typed_dict(spec))})
+
+
+def _typed_dict(spec: RunSpec) -> dict[str, Any]:
+    """As the spec is read back: a learning rate of 1 is 1.0, or it would get another id in the store."""
+    return to_dict(from_dict(RunSpec, to_dict(spec)))
 
 
 def _without_seeds(content: Any) -> Any:

@@ -234,11 +234,26 @@ class Store:
         """Give a prepared folder its place; an equal one that is already there is kept."""
         write(folder / "manifest.json", encode_record(msgspec.to_builtins(manifest)))
         target = self.data_folder(manifest.fingerprint)
-        if (target / "manifest.json").exists():
-            remove_folder(folder)
-        else:
+        try:
             os.replace(folder, target)
+        except OSError:  # something lies there already: the same pictures, or what is left of them
+            if self._has_data(manifest.fingerprint):
+                remove_folder(folder)
+            else:
+                self.discard_data(target)
+                os.replace(folder, target)
         write(self._request_file(request), encode_record({"fingerprint": manifest.fingerprint}))
+
+    def _has_data(self, fingerprint: str) -> bool:
+        try:
+            return bool(self.manifest(fingerprint))
+        except CorruptFileError:
+            return False
+
+    def discard_data(self, folder: Path) -> None:
+        """Remove what a preparation left that did not come to its end; nothing once it is published."""
+        if folder.is_dir():
+            remove_folder(folder)
 
     def _request_file(self, request: str) -> Path:
         return self.root / "data" / "requests" / f"{request}.json"

@@ -5,6 +5,7 @@ Shapes: N pictures of a batch, S pixels per side, C = 3 channels, K classes.
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -59,12 +60,14 @@ class Training:
         train_seconds = time.perf_counter() - start
         images, labels = load_split(self._store, self._spec.data, Split.VALIDATION)
         logits_NK = predict(self._network, images, self._device)
+        validation_loss = cross_entropy(logits_NK, torch.from_numpy(labels))
+        _check_validation(validation_loss, epoch, lr)
         record = EpochRecord(
             epoch=epoch,
             train_loss=figures.pop("loss"),
             loss_parts=figures,
             train_accuracy=accuracy_,
-            validation_loss=cross_entropy(logits_NK, torch.from_numpy(labels)),
+            validation_loss=validation_loss,
             validation_accuracy=accuracy(logits_NK, torch.from_numpy(labels)),
             learning_rate=lr,
             images_per_second=self._num_steps * min(self._spec.batch_size, len(self._labels_N)) / train_seconds,
@@ -145,6 +148,9 @@ class Training:
                 state = decode_state(file)
                 if state["parent_weights"] != self._parent_weights:
                     attempt.log(f"checkpoint {file} was made with other parents' weights; not used")
+                    continue
+                if _shapes(state["network"]) != _shapes(self._network.body.state_dict()):
+                    attempt.log(f"checkpoint {file} was made by other code of {self._spec.model.name}; not used")
                     continue
                 self._restore(state)
             except CorruptFileError as error:
@@ -240,6 +246,10 @@ def _weights_digest(store: Store, run: str) -> str:
     return result.files[WEIGHTS].sha256
 
 
+def _shapes(state: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in state.items()}
+
+
 def _check_finite(losses: Tensor, epoch: int, rates: list[float]) -> None:
     bad = (~losses.isfinite()).nonzero()
     if len(bad):
@@ -247,6 +257,14 @@ def _check_finite(losses: Tensor, epoch: int, rates: list[float]) -> None:
         raise TrainingError(
             f"loss is {losses[step].item()} at epoch {epoch}, step {step + 1} of {len(losses)}, "
             f"learning rate {rates[step]:.3g}; lower optimizer.lr or look at the data"
+        )
+
+
+def _check_validation(loss: float, epoch: int, rate: float) -> None:
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"validation loss is {loss} after epoch {epoch}, learning rate {rate:.3g}; "
+            "lower optimizer.lr or look at the data"
         )
 
 

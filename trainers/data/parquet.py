@@ -52,6 +52,8 @@ def read(path: str | None) -> RawData:
     for file in _files(path):
         shard = _Shard(file)
         shards.setdefault(_split_of(file), []).append(shard)
+        if names and shard.class_names and names != shard.class_names:
+            raise DataError(f"{file} names other classes than the files before it; a folder must hold one data set")
         names = names or shard.class_names
     labels = {split: np.concatenate([shard.labels for shard in parts]) for split, parts in shards.items()}
     return RawData(
@@ -72,7 +74,8 @@ class _Shard:
             self._image_column = _image_column(file, schema)
             table = pq.read_table(file, columns=[self._image_column, LABEL_COLUMN])
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{file} is not a readable Parquet file: {error}") from error
+            line = " ".join(str(error).split())
+            raise DataError(f"{file} is not a readable Parquet file: {line}") from error
         self.class_names = _names_in_metadata(schema)
         self.labels = _labels(file, table[LABEL_COLUMN])
         self._pictures = table[self._image_column]
@@ -102,6 +105,8 @@ def _split_of(file: Path) -> Split:
 
 
 def _image_column(file: Path, schema: pa.Schema) -> str:
+    if LABEL_COLUMN not in schema.names:
+        raise DataError(f"{file} has columns {', '.join(schema.names)}; needed: {LABEL_COLUMN}")
     for name in IMAGE_COLUMNS:
         if name in schema.names:
             kind = schema.field(name).type
