@@ -14,9 +14,6 @@ from trainers.plugins import Kind
 from trainers.result import Manifest
 from trainers.spec import Choice, OptimizerName, Role, RunSpec, ScheduleName, Weights, from_dict, settable_keys, to_dict
 
-SMALL_IMAGE_SIZE = 64
-"""Up to here, ImageNet's strides leave a network too little of a picture, and sweeps choose smaller ones."""
-
 PLUGIN_KINDS = {"model": Kind.MODEL, "objective": Kind.OBJECTIVE}
 SHAPE = ("num_classes", "image_size")
 """Arguments of every model; they follow from the data."""
@@ -31,11 +28,6 @@ class Context:
     settings: tuple[Setting, ...]
     source: Manifest | None = None
     weights: Weights | None = None
-
-    @property
-    def has_small_images(self) -> bool:
-        """Whether ImageNet's strides would leave too little of a picture."""
-        return self.data.image_size <= SMALL_IMAGE_SIZE
 
     def job(
         self,

@@ -139,7 +139,7 @@ class LiveTable:
     """The board as a table that a terminal redraws; use as a context manager."""
 
     def __init__(self, board: Board, console: Console) -> None:
-        self._board, self._start = board, time.monotonic()
+        self._board, self._console, self._start = board, console, time.monotonic()
         self._live = Live(console=console, get_renderable=self.render, refresh_per_second=2, transient=True)
 
     def __enter__(self) -> LiveTable:
@@ -151,7 +151,7 @@ class LiveTable:
 
     def render(self) -> Group:
         """The table and a line of totals; what is done and waiting is folded when there is no room."""
-        room = max(4, self._live.console.size.height - 6)
+        room = max(4, self._console.size.height - 6)
         lines = _most_interesting(list(self._board.lines.values()), room)
         table = Table(box=None, padding=(0, 1))
         for title in ("job", "state", "epochs", "", "validation", "left"):

@@ -59,13 +59,14 @@ RECIPES = {
             "normalize": "imagenet",
             "batch_size": 64,
             "precision": "float32",
-            "epochs": 20,
+            "epochs": 10,
             "objective.temperature": 4.0,
             "objective.weight": 0.7,
         },
         by_role={
-            Role.PRETRAIN: {"epochs": 5},
-            Role.TEACHER: {"epochs": 8},
+            Role.PRETRAIN: {"epochs": 6, "optimizer.lr": 1e-3, "batch_size": 32},
+            Role.TEACHER: {"epochs": 8, "optimizer.lr": 1e-3, "batch_size": 32},
+            Role.VARIANT: {"epochs": 3},
         },
     ),
     "course": Recipe(

@@ -31,23 +31,29 @@ if TYPE_CHECKING:
     from trainers.storage import Store
 
 
+WIDTH_OF_A_FILE = 1000
+"""Columns for a table that goes to no terminal."""
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command; gives its exit code. Wrong input ends in one line."""
     args = make_parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, _terminate)
+    received: list[int] = []
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        """SIGTERM stops like Ctrl-C; Ray raises a new interrupt, hence the note of which signal it was."""
+        received.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, terminate)
     try:
         return _list() if args.list else _run(args)
     except SweepError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt as interrupt:
+    except KeyboardInterrupt:
         print("stopped; what is done is kept, and the same command goes on from here", file=sys.stderr)
-        return 143 if interrupt.args else 130
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    """SIGTERM stops like Ctrl-C, with its own exit code."""
-    raise KeyboardInterrupt(number)
+        return 128 + (received[0] if received else signal.SIGINT)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -57,6 +63,7 @@ def _run(args: argparse.Namespace) -> int:
     from sweeps.sweep import data_or_placeholder, data_prepared_first, make_sweep
     from trainers.storage import Store
 
+    _check_resources(args)
     console, request, store = Console(), _request(args), Store(args.store)
     if args.plan:
         store.check_version()
@@ -68,6 +75,17 @@ def _run(args: argparse.Namespace) -> int:
     _introduce(sweep, store, say)
     _execute(args, sweep, store, console, say)
     return _report(sweep, store, console)
+
+
+def _check_resources(args: argparse.Namespace) -> None:
+    """ResourceError for a wish that makes no sense on any machine, before anything is started."""
+    from sweeps.resources import parse_per_role, resources_per_role
+    from trainers.errors import ResourceError
+
+    cpus = parse_per_role("--cpus-per-trial", args.cpus_per_trial)
+    resources_per_role(has_gpu=False, cpus=cpus, gpus=parse_per_role("--gpus-per-trial", args.gpus_per_trial))
+    if args.max_concurrent is not None and args.max_concurrent < 1:
+        raise ResourceError(f"--max-concurrent is {args.max_concurrent}; allowed: 1 or more")
 
 
 def _request(args: argparse.Namespace) -> SweepRequest:
@@ -115,7 +133,7 @@ def _execute(
     """Run what is left; imports neither torch nor ray when nothing is."""
     from sweeps.sweep import first_pass, keep_weights
 
-    to_run = first_pass(sweep, store)
+    to_run = first_pass(sweep, store, say)
     say(f"jobs: {len(sweep.plan.jobs)} planned, {len(sweep.plan.jobs) - len(to_run)} done, {len(to_run)} to run")
     if not to_run:
         return
@@ -161,7 +179,7 @@ def _run_passes(
             gpus=parse_per_role("--gpus-per-trial", args.gpus_per_trial),
         ),
         machines=machines,
-        max_concurrent=args.max_concurrent,
+        max_concurrent=1 if args.serial else args.max_concurrent,
         allow_weak_teacher=args.allow_weak_teacher,
         git=git_state(Path(__file__).parent),
     )
@@ -186,17 +204,21 @@ def _report(sweep: Sweep, store: Store, console: Console) -> int:
 
 def _show_plan(sweep: Sweep, store: Store, console: Console) -> None:
     """Every job, what it waits for, whether it would run, and why."""
+    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("job", "role", "waits for", "runs", "why", box=None, padding=(0, 1))
+    table = Table(box=None, padding=(0, 1))
+    for title in ("job", "role", "waits for", "runs", "why"):
+        table.add_column(title, no_wrap=title in ("job", "role"), overflow="fold")
     decisions = sweep.decisions(store)
     for decision in decisions.values():
         job = decision.job
         parents = ", ".join(sweep.plan.by_id[parent].name for parent in job.parents)
         verdict = Text("yes", style="bold") if decision.will_run else Text("no", style="dim")
         table.add_row(Text(job.name), job.role.value, Text(parents), verdict, Text(decision.reason))
-    console.print(table)
+    # A file or a pipe has no width: one line per job.
+    (console if console.is_terminal else Console(width=WIDTH_OF_A_FILE)).print(table)
     num_runs = sum(decision.will_run for decision in decisions.values())
     _say(f"{len(decisions)} jobs, {num_runs} would run, {len(decisions) - num_runs} are done; store {store.root}")
     if not sweep.is_prepared:

@@ -18,7 +18,7 @@ from trainers import plugins
 from trainers.errors import CorruptFileError, SpecError
 from trainers.plugins import Kind
 from trainers.prepare import DataRequest, parse_data, prepare, prepared
-from trainers.result import Manifest, PlanRecord
+from trainers.result import Manifest, PlanRecord, RunState
 from trainers.spec import RunSpec
 from trainers.storage import Store, now
 
@@ -139,14 +139,16 @@ def keep_weights(store: Store, sweep: Sweep) -> None:
         pretrained.keep_weights(store, sweep.pretraining.weights, users[0].spec.model, sweep.pretraining.path)
 
 
-def first_pass(sweep: Sweep, store: Store) -> set[str]:
-    """Ids that will run, after what must start over was set aside."""
-    decisions = sweep.decisions(store)
-    to_run = {run for run, decision in decisions.items() if decision.will_run}
-    for run in reversed(list(to_run & set(decisions))):
-        if decisions[run].starts_over or store.state(run).corrupt is not None:
+def first_pass(sweep: Sweep, store: Store, say: Callable[[str], None]) -> set[str]:
+    """Ids that will run, after what must start over was set aside; says why, of what was begun before."""
+    to_run = {run: decision for run, decision in sweep.decisions(store).items() if decision.will_run}
+    for run, decision in to_run.items():
+        state = store.state(run)
+        if state != RunState():
+            say(f"{decision.job.name} runs again: {decision.reason}")
+        if decision.starts_over or state.corrupt is not None:
             store.set_aside(run)
-    return to_run
+    return set(to_run)
 
 
 def run_passes(

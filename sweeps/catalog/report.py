@@ -18,7 +18,7 @@ def jobs(context: Context) -> tuple[Job, ...]:
 
 
 def _rows(context: Context, seed: int) -> tuple[Job, ...]:
-    resnet, student = Choice(name="resnet18"), _student(context)
+    resnet, student = Choice(name="resnet18"), Choice(name="student")
     start = context.pretraining(seed, resnet)
     scratch = context.job("teacher_scratch", role=Role.TEACHER, model=resnet, seed=seed)
     tuned = context.job("teacher_pretrained", role=Role.TEACHER, model=resnet, seed=seed, start=start)
@@ -33,8 +33,3 @@ def _rows(context: Context, seed: int) -> tuple[Job, ...]:
     alone = context.job("student_scratch", role=Role.STUDENT, model=student, seed=seed)
     pretraining = (start,) if isinstance(start, Job) else ()
     return (*pretraining, scratch, tuned, alone, *distilled, *variants)
-
-
-def _student(context: Context) -> Choice:
-    """A stem that does not halve small pictures: more accurate per second there (the parameters are the same)."""
-    return Choice(name="student", args={"stem_stride": 1} if context.has_small_images else {})
