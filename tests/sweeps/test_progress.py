@@ -1,0 +1,150 @@
+"""What a person sees; estimates are worked out by hand."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from sweeps.plan import Job, Plan, make_plan
+from sweeps.progress import Board, BoardProgress, LiveTable, Phase, format_seconds
+from sweeps.resources import RELATIVE_COST
+from trainers.spec import Role
+
+
+@pytest.fixture(autouse=True)
+def costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Round relative costs, whatever was measured last."""
+    for role, cost in ((Role.PRETRAIN, 4.0), (Role.TEACHER, 4.0), (Role.STUDENT, 1.5), (Role.VARIANT, 1.0)):
+        monkeypatch.setitem(RELATIVE_COST, role, cost)
+
+
+@pytest.fixture
+def plan(make_job: Any) -> Plan:
+    """A teacher of 4 epochs, its student of 10, a variant of 6."""
+    teacher = make_job("teacher", role=Role.TEACHER, epochs=4)
+    student = make_job("student", epochs=10, teacher=teacher.spec)
+    return make_plan([teacher, student, make_job("variant", role=Role.VARIANT, epochs=6)])
+
+
+def ids(plan: Plan) -> dict[str, str]:
+    return {job.label: job.id for job in plan.jobs}
+
+
+def test_nothing_is_estimated_before_the_first_epoch(plan: Plan) -> None:
+    assert Board(plan, (), num_slots=2).seconds_left() is None
+
+
+@pytest.mark.parametrize(("num_slots", "expected"), [(1, 33.0), (2, 27.0), (9, 27.0)])
+def test_the_estimate_is_the_longest_chain_or_all_work_over_the_slots(
+    plan: Plan, num_slots: int, expected: float
+) -> None:
+    """Teacher: 3 epochs of 4 s = 12. Student, by cost 1.5 / 4 of a teacher's: 10 of 1.5 s = 15. Variant: 6 of 1 s."""
+    board = Board(plan, (), num_slots)
+    BoardProgress(board, lambda line: None).epoch(ids(plan)["teacher"], 1, 0.5, 4.0)
+    assert board.seconds_left() == pytest.approx(expected)
+
+
+def test_a_job_is_estimated_from_its_own_epochs_once_it_has_some(plan: Plan) -> None:
+    board = Board(plan, (), 1)
+    progress = BoardProgress(board, lambda line: None)
+    progress.epoch(ids(plan)["teacher"], 1, 0.5, 4.0)
+    progress.epoch(ids(plan)["student"], 2, 0.5, 0.25)
+    assert board.job_seconds_left(ids(plan)["student"]) == pytest.approx(8 * 0.25)
+
+
+def test_another_seed_of_the_same_label_is_the_best_guide(make_job: Any) -> None:
+    plan = make_plan([*(make_job("student", seed=seed, epochs=5) for seed in (0, 1)), make_job("slow", lr=0.5)])
+    zero, one = (next(job.id for job in plan.jobs if job.name == f"student@{seed}") for seed in (0, 1))
+    board = Board(plan, (), 1)
+    progress = BoardProgress(board, lambda line: None)
+    progress.epoch(zero, 1, 0.5, 2.0)
+    progress.epoch(next(job.id for job in plan.jobs if job.label == "slow"), 1, 0.5, 50.0)
+    assert board.job_seconds_left(one) == pytest.approx(5 * 2.0)
+
+
+def test_what_is_done_failed_or_blocked_takes_no_more_time(plan: Plan) -> None:
+    board = Board(plan, [ids(plan)["variant"]], 1)
+    progress = BoardProgress(board, lambda line: None)
+    progress.epoch(ids(plan)["teacher"], 1, 0.5, 4.0)
+    progress.ended(ids(plan)["teacher"], Phase.FAILED, "loss is nan")
+    progress.ended(ids(plan)["student"], Phase.BLOCKED, "by teacher@0")
+    assert board.seconds_left() == 0
+    counts = {phase: board.count(phase) for phase in Phase}
+    assert counts == {Phase.DONE: 1, Phase.RUNNING: 0, Phase.WAITING: 0, Phase.FAILED: 1, Phase.BLOCKED: 1}
+
+
+def test_every_event_is_one_line_with_counts_and_estimates(plan: Plan) -> None:
+    said: list[str] = []
+    progress = BoardProgress(Board(plan, [ids(plan)["variant"]], 1), said.append)
+    progress.started(ids(plan)["teacher"])
+    progress.epoch(ids(plan)["teacher"], 1, 0.625, 4.0)
+    progress.ended(ids(plan)["teacher"], Phase.DONE, "validation 62.5%")
+    assert [line.partition("] ")[2] for line in said] == [
+        "teacher@0: started (1/3 jobs done, sweep ? left)",
+        "teacher@0: epoch 1/4, validation 62.5%, 0:12 left (1/3 jobs done, sweep 0:27 left)",
+        "teacher@0: done validation 62.5% (2/3 jobs done, sweep 0:15 left)",
+    ]
+
+
+def rendered(board: Board, height: int = 40) -> list[str]:
+    console = Console(width=80, height=height, file=io.StringIO(), force_terminal=False)
+    console.print(LiveTable(board, console).render())
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().rstrip().splitlines()
+
+
+@pytest.fixture
+def busy(make_job: Any) -> tuple[Board, list[Job]]:
+    """One job in every phase, with names as long as the report's."""
+    names = ("student_kd_pretrained", "teacher_pretrained", "conv_depthwise", "student_scratch", "teacher_scratch")
+    jobs = [make_job(name, lr=float(number + 1), epochs=200) for number, name in enumerate(names)]
+    board = Board(make_plan(jobs), [jobs[0].id], 2)
+    progress = BoardProgress(board, lambda line: None)
+    progress.started(jobs[1].id)
+    progress.epoch(jobs[1].id, 150, 0.875, 60.0)
+    progress.ended(jobs[2].id, Phase.FAILED, "loss is nan")
+    progress.ended(jobs[3].id, Phase.BLOCKED, "by conv_depthwise@0")
+    return board, jobs
+
+
+def test_the_table_shows_every_phase_in_80_columns(busy: tuple[Board, list[Job]]) -> None:
+    board, jobs = busy
+    lines = rendered(board)
+    assert max(map(len, lines)) <= 80
+    assert "1 done, 1 running, 1 waiting, 1 FAILED, 1 BLOCKED" in lines[-2] + lines[-1]
+    for job, words in zip(
+        jobs,
+        (["done", "200/200"], ["running", "150/200", "87.5%", "50:00"], ["FAILED"], ["BLOCKED"], ["waiting", "0/200"]),
+        strict=True,
+    ):
+        (line,) = (line for line in lines if job.name in line)
+        assert all(word in line for word in words), line
+
+
+def test_the_table_is_drawn_on_a_terminal(busy: tuple[Board, list[Job]]) -> None:
+    board, jobs = busy
+    file = io.StringIO()
+    with LiveTable(board, Console(width=80, height=40, file=file, force_terminal=True)):
+        pass
+    assert all(job.name in file.getvalue() for job in jobs)
+
+
+def test_a_low_terminal_keeps_what_fails_and_runs_and_counts_the_rest(busy: tuple[Board, list[Job]]) -> None:
+    board, jobs = busy
+    lines = rendered(board, height=10)
+    text = "\n".join(lines)
+    assert len(lines) <= 10
+    assert all(job.name in text for job in jobs[1:])
+    assert jobs[0].name not in text
+    assert "(1 not shown)" in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "?"), (0, "0:00"), (59.4, "0:59"), (59.6, "1:00"), (309, "5:09"), (3599.6, "1:00:00"), (3909, "1:05:09")],
+)
+def test_seconds_are_written_as_a_clock(seconds: float | None, text: str) -> None:
+    assert format_seconds(seconds) == text

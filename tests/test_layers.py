@@ -1,0 +1,198 @@
+"""DESIGN.md's layer table, held against the imports in the code (those inside functions too), and against a run."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("sweeps", "trainers", "analysis")
+
+WORDS = {"trainers.errors"}
+LANGUAGE = WORDS | {"trainers.spec", "trainers.plugins"}
+RECORDS = LANGUAGE | {"trainers.result", "trainers.files", "trainers.storage"}
+TRAINING = {
+    f"trainers.{name}"
+    for name in (
+        *("augment", "optim", "evaluate", "checkpoint", "measure", "network", "randomness", "environment"),
+        *("pretrained", "training"),
+    )
+}
+PLANNING = {f"sweeps.{name}" for name in ("plan", "recipes", "resources", "context", "pretraining", "admission")}
+PLANNING |= {"sweeps.frontier"}
+RUNNING = {f"sweeps.{name}" for name in ("searcher", "execute", "progress", "passes", "serial", "trial", "sweep")}
+TORCH, IMAGES = {"torch", "torchvision", "safetensors"}, {"numpy", "PIL", "pyarrow"}
+TABLES = {"pandas", "pyarrow", "numpy", "scipy", "rich", "plotly", "matplotlib"}
+
+ALLOWED: dict[str, set[str]] = {
+    # layer 0 and 1: the vocabulary
+    "trainers.errors": set(),
+    "trainers.spec": WORDS | {"msgspec"},
+    "trainers.plugins": WORDS,
+    # layer 2: records and the store
+    "trainers.result": LANGUAGE | {"numpy", "pyarrow"},
+    "trainers.files": LANGUAGE | {"trainers.result"},
+    "trainers.storage": LANGUAGE | {"trainers.result", "trainers.files", "msgspec"},
+    # layer 3: pictures
+    "trainers.images": RECORDS | IMAGES,
+    "trainers.data.*": RECORDS | IMAGES | {"trainers.images", "torchvision"},
+    "trainers.prepare": RECORDS | IMAGES | {"trainers.images"},
+    # layers 4 and 5: networks and their training
+    "trainers.models.*": LANGUAGE | {"torch", "torchvision"},
+    "trainers.objectives.*": LANGUAGE | {"torch"},
+    **{name: RECORDS | TRAINING | TORCH | {"trainers.prepare", "numpy", "msgspec"} for name in TRAINING},
+    "trainers.loop": RECORDS | TRAINING | {"trainers.prepare", "torch"},
+    # layers 6 and 7: what to run, and in what order
+    "sweeps.plan": RECORDS,
+    "sweeps.recipes": RECORDS,
+    "sweeps.resources": RECORDS,
+    "sweeps.context": RECORDS | {"sweeps.plan", "sweeps.recipes"},
+    "sweeps.pretraining": RECORDS | {"trainers.prepare"},
+    "sweeps.admission": RECORDS | {"sweeps.resources"},
+    "sweeps.frontier": RECORDS | {"sweeps.plan", "sweeps.resources", "sweeps.admission"},
+    "sweeps.catalog.*": LANGUAGE | {"sweeps.plan", "sweeps.recipes", "sweeps.context"},
+    # layer 8: running it
+    **{name: RECORDS | PLANNING | RUNNING | {"rich"} for name in RUNNING},
+    "sweeps.sweep": RECORDS | PLANNING | RUNNING | {"trainers.prepare", "trainers.pretrained"},
+    "sweeps.trial": RECORDS | {"trainers.loop"},
+    "sweeps.passes": RECORDS | PLANNING | {"sweeps.progress", "trainers.loop"},
+    "sweeps.serial": RECORDS | PLANNING | RUNNING | {"torch"},
+    "sweeps.searcher": RECORDS | PLANNING | {"ray"},
+    "sweeps.execute": RECORDS | PLANNING | RUNNING | {"trainers.loop", "ray"},
+    "sweeps.arguments": set(),
+    # layer 6': what came out
+    "analysis.*": RECORDS | TABLES | {"analysis"},
+    # layer 9
+    "sweeps.run_all": RECORDS | PLANNING | RUNNING | {"sweeps.arguments", "analysis", "rich"},
+}
+
+
+def modules() -> dict[str, Path]:
+    """Every module of ours by its full name."""
+    files = [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
+    found = {".".join(file.relative_to(ROOT).with_suffix("").parts): file for file in files}
+    return {name: file for name, file in found.items() if not name.endswith("__init__")}
+
+
+MODULES = modules()
+
+
+def rule_of(module: str) -> str | None:
+    """The row of the table that holds for a module: its own, or its package's."""
+    package = f"{module.rpartition('.')[0]}.*"
+    return module if module in ALLOWED else package if package in ALLOWED else None
+
+
+def imports_of(node: ast.AST) -> Iterator[str]:
+    """Full names of imported modules, everywhere but under `if TYPE_CHECKING:`."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, "relative import"
+            inner = [f"{child.module}.{alias.name}" for alias in child.names]
+            found = [name for name in inner if name in MODULES]
+            yield from found or [str(child.module)]
+        else:
+            yield from imports_of(child)
+
+
+def imported(module: str) -> set[str]:
+    """What a module imports besides the standard library."""
+    names = set(imports_of(ast.parse(MODULES[module].read_text())))
+    return {name for name in names if name.partition(".")[0] not in sys.stdlib_module_names}
+
+
+def is_allowed(name: str, allowed: set[str]) -> bool:
+    """Whether a name, or a package that it lies in, is in the row; our packages only where they are named."""
+    parts = name.split(".")
+    return name in PACKAGES or any(".".join(parts[:end]) in allowed for end in range(1, len(parts) + 1))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_imports_what_its_layer_may_and_nothing_else(module: str) -> None:
+    rule = rule_of(module)
+    assert rule is not None, f"{module} is in no layer; add a row to this table and to DESIGN.md"
+    wrong = {name for name in imported(module) if not is_allowed(name, ALLOWED[rule])}
+    assert not wrong, f"{module} (row {rule}) must not import {sorted(wrong)}"
+
+
+@pytest.mark.parametrize("package", ["trainers.data", "trainers.models", "trainers.objectives", "sweeps.catalog"])
+def test_plugins_import_no_siblings(package: str) -> None:
+    plugins = [module for module in MODULES if module.startswith(f"{package}.")]
+    assert plugins
+    siblings = {module: {name for name in imported(module) if name.startswith(package)} for module in plugins}
+    assert not any(siblings.values()), siblings
+
+
+def test_nobody_imports_the_command_line() -> None:
+    assert [module for module in MODULES if "sweeps.run_all" in imported(module)] == []
+
+
+@pytest.mark.parametrize(
+    ("package", "never"), [("trainers", {"sweeps", "analysis"}), ("analysis", {"sweeps", "torch", "ray"})]
+)
+def test_a_package_never_imports_what_stands_above_it(package: str, never: set[str]) -> None:
+    roots = {
+        module: {name.partition(".")[0] for name in imported(module)} & never
+        for module in MODULES
+        if module.startswith(f"{package}.")
+    }
+    assert not any(roots.values()), roots
+
+
+def test_ray_is_imported_by_the_searcher_and_the_executor_alone() -> None:
+    users = {module for module in MODULES if any(name.partition(".")[0] == "ray" for name in imported(module))}
+    assert users == {"sweeps.searcher", "sweeps.execute"}
+
+
+def test_torchvision_is_imported_inside_functions_of_data_files_only() -> None:
+    for module in MODULES:
+        if module.startswith("trainers.data."):
+            top = ast.parse(MODULES[module].read_text()).body
+            outer = [node for node in top if isinstance(node, ast.Import | ast.ImportFrom)]
+            assert not any("torchvision" in ast.unparse(node) for node in outer)
+
+
+def test_every_row_of_the_table_is_about_something() -> None:
+    assert {rule_of(module) for module in MODULES} == set(ALLOWED)
+
+
+def test_imports_inside_functions_are_seen_and_those_for_type_checkers_are_not() -> None:
+    text = (
+        "if TYPE_CHECKING:\n    import ray\ndef f():\n    from torch import nn\n    if x:\n        import rich.table\n"
+    )
+    assert set(imports_of(ast.parse(text))) == {"torch", "rich.table"}
+
+
+PROBE = """
+import json, sys
+sys.argv[0] = {path!r}
+sys.path.insert(0, {folder!r})
+import runpy
+code = 0
+try:
+    runpy.run_path({path!r}, run_name="__main__")
+except SystemExit as stop:
+    code = stop.code
+print(json.dumps([code, sorted(name for name in ("torch", "ray", "torchvision") if name in sys.modules)]))
+"""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--list"], ["--plan"], ["--plan", "--seeds", "0,1,2"]])
+def test_help_list_and_plan_start_neither_torch_nor_ray(arguments: list[str], tmp_path: Path) -> None:
+    path = str(ROOT / "sweeps" / "run_all.py")
+    code = PROBE.format(path=path, folder=str(ROOT / "sweeps"))
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--store", "store", *arguments], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert json.loads(done.stdout.splitlines()[-1]) == [0, []], done.stdout + done.stderr
+    assert not (tmp_path / "store").exists()
