@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sweeps.admission import Ledger
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """How a sweep is carried out; nothing here changes a number."""
+    """How a sweep is carried out; nothing here changes a number. `num_images` (training, by data) is for estimates."""
 
     resources: Mapping[Role, Resources]
     machines: tuple[Resources, ...]
+    num_images: Mapping[str, int] = field(default_factory=dict)
     max_concurrent: int | None = None
     allow_weak_teacher: bool = False
     git: tuple[str, bool] = ("", False)
@@ -41,6 +42,14 @@ class Setup:
         return Execution(
             num_threads=self.request(job).num_threads, allow_weak_teacher=self.allow_weak_teacher, git=self.git
         )
+
+    def epoch_cost(self, job: Job) -> float:
+        """Rough duration of an epoch, relative to other jobs'."""
+        return RELATIVE_COST[job.role] * self.num_images.get(job.spec.data, 1)
+
+    def cost(self, job: Job) -> float:
+        """Rough duration of a job, relative to others': decides what starts first."""
+        return job.spec.epochs * self.epoch_cost(job)
 
     def check_feasible(self, plan: Plan) -> None:
         """ResourceError for a job that no machine could ever run; Ray would wait for it for ever."""
@@ -71,7 +80,8 @@ class Pass:
     def frontier(self, max_concurrent: int | None = None) -> Frontier:
         """A fresh frontier over the jobs of this pass."""
         most = max_concurrent or self.setup.max_concurrent
-        return Frontier(self.plan, self.to_run, self.setup.request, Ledger(self.setup.machines), cost, most)
+        ledger = Ledger(self.setup.machines)
+        return Frontier(self.plan, self.to_run, self.setup.request, ledger, self.setup.cost, most)
 
     def on_start(self, run: str) -> None:
         """A job was given its resources."""
@@ -108,8 +118,3 @@ class Pass:
         )
         attempt.write_failure(failure)
         return failure
-
-
-def cost(job: Job) -> float:
-    """Rough relative duration of a job, to decide what starts first."""
-    return job.spec.epochs * RELATIVE_COST[job.role]

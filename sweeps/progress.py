@@ -18,7 +18,6 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps.plan import Job, Plan
-from sweeps.resources import RELATIVE_COST
 
 
 class Phase(StrEnum):
@@ -54,8 +53,8 @@ class Line:
 class Board:
     """The state of every job and how long the rest will take."""
 
-    def __init__(self, plan: Plan, done: Iterable[str], num_slots: int) -> None:
-        self._plan, self._num_slots = plan, max(1, num_slots)
+    def __init__(self, plan: Plan, done: Iterable[str], num_slots: int, epoch_cost: Callable[[Job], float]) -> None:
+        self._plan, self._num_slots, self._epoch_cost = plan, max(1, num_slots), epoch_cost
         finished = set(done)
         self.lines = {
             job.id: Line(job=job, phase=Phase.DONE, note="was done") if job.id in finished else Line(job=job)
@@ -75,7 +74,7 @@ class Board:
         return max([sum(rest.values()) / self._num_slots, *chains.values()])
 
     def job_seconds_left(self, run: str) -> float | None:
-        """Estimate for one job from its own epochs, else from those of others scaled by their roles' cost."""
+        """Estimate for one job from its own epochs, else from those of others, scaled by cost."""
         line = self.lines[run]
         per_epoch = line.epoch_seconds or self._typical_epoch_seconds(line)
         return None if per_epoch is None else per_epoch * line.num_epochs_left
@@ -85,8 +84,8 @@ class Board:
         alike = [other for other in seen if other.job.label == line.job.label] or seen
         if not alike:
             return None
-        units = [(other.epoch_seconds or 0.0) / RELATIVE_COST[other.job.role] for other in alike]
-        return sum(units) / len(units) * RELATIVE_COST[line.job.role]
+        units = [(other.epoch_seconds or 0.0) / self._epoch_cost(other.job) for other in alike]
+        return sum(units) / len(units) * self._epoch_cost(line.job)
 
 
 class Progress(Protocol):

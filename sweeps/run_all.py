@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from sweeps.passes import Pass
+    from sweeps.plan import Decision
     from sweeps.resources import Resources
     from sweeps.sweep import Sweep, SweepRequest
     from trainers.storage import Store
@@ -131,9 +132,9 @@ def _execute(
     args: argparse.Namespace, sweep: Sweep, store: Store, console: Console, say: Callable[[str], None]
 ) -> None:
     """Run what is left; imports neither torch nor ray when nothing is."""
-    from sweeps.sweep import first_pass, keep_weights
+    from sweeps.sweep import keep_weights, left_to_run
 
-    to_run = first_pass(sweep, store, say)
+    to_run = left_to_run(sweep, store, say)
     say(f"jobs: {len(sweep.plan.jobs)} planned, {len(sweep.plan.jobs) - len(to_run)} done, {len(to_run)} to run")
     if not to_run:
         return
@@ -164,13 +165,13 @@ def _run_passes(
     console: Console,
     machines: tuple[Resources, ...],
     execute: Callable[[Pass], None],
-    to_run: set[str],
+    to_run: dict[str, Decision],
 ) -> None:
     """Run passes on these machines, with the progress that fits the console."""
     from sweeps.passes import Setup
     from sweeps.progress import Board, BoardProgress, LiveTable
     from sweeps.resources import parse_per_role, resources_per_role
-    from sweeps.sweep import git_state, run_passes
+    from sweeps.sweep import git_state, run_passes, set_aside_stale
 
     setup = Setup(
         resources=resources_per_role(
@@ -179,16 +180,18 @@ def _run_passes(
             gpus=parse_per_role("--gpus-per-trial", args.gpus_per_trial),
         ),
         machines=machines,
+        num_images=sweep.num_images,
         max_concurrent=1 if args.serial else args.max_concurrent,
         allow_weak_teacher=args.allow_weak_teacher,
         git=git_state(Path(__file__).parent),
     )
     setup.check_feasible(sweep.plan)
-    board = Board(sweep.plan, set(sweep.plan.by_id) - to_run, setup.num_slots(sweep.plan))
+    board = Board(sweep.plan, set(sweep.plan.by_id) - set(to_run), setup.num_slots(sweep.plan), setup.epoch_cost)
+    set_aside_stale(store, to_run)
     is_live = console.is_terminal and not args.quiet
     with LiveTable(board, console) if is_live else nullcontext():
         show = _silent if is_live or args.quiet else _say
-        run_passes(sweep, store, to_run, setup, BoardProgress(board, show), execute)
+        run_passes(sweep, store, set(to_run), setup, BoardProgress(board, show), execute)
 
 
 def _report(sweep: Sweep, store: Store, console: Console) -> int:

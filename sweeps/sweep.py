@@ -18,7 +18,7 @@ from trainers import plugins
 from trainers.errors import CorruptFileError, SpecError
 from trainers.plugins import Kind
 from trainers.prepare import DataRequest, parse_data, prepare, prepared
-from trainers.result import Manifest, PlanRecord, RunState
+from trainers.result import Manifest, PlanRecord, RunState, Split
 from trainers.spec import RunSpec
 from trainers.storage import Store, now
 
@@ -64,6 +64,12 @@ class Sweep:
         forced = self.plan.descendants(self.plan.matching(self.request.force))
         wishes = Wishes(forced=frozenset(forced), reruns_changed=self.request.rerun_changed)
         return decide(self.plan, states, _earlier_specs(store, self.request.sweep), plugins.module_digest, wishes)
+
+    @property
+    def num_images(self) -> dict[str, int]:
+        """Training pictures by data fingerprint."""
+        manifests = (self.data,) if self.source is None else (self.data, self.source)
+        return {manifest.fingerprint: manifest.num_images[Split.TRAIN.value] for manifest in manifests}
 
     def record(self, command: str) -> PlanRecord:
         """The plan as the store keeps it."""
@@ -139,16 +145,20 @@ def keep_weights(store: Store, sweep: Sweep) -> None:
         pretrained.keep_weights(store, sweep.pretraining.weights, users[0].spec.model, sweep.pretraining.path)
 
 
-def first_pass(sweep: Sweep, store: Store, say: Callable[[str], None]) -> set[str]:
-    """Ids that will run, after what must start over was set aside; says why, of what was begun before."""
-    to_run = {run: decision for run, decision in sweep.decisions(store).items() if decision.will_run}
-    for run, decision in to_run.items():
-        state = store.state(run)
-        if state != RunState():
+def left_to_run(sweep: Sweep, store: Store, say: Callable[[str], None]) -> dict[str, Decision]:
+    """The jobs of the first pass; says why, of what was begun before. Changes nothing."""
+    left = {run: decision for run, decision in sweep.decisions(store).items() if decision.will_run}
+    for run, decision in left.items():
+        if store.state(run) != RunState():
             say(f"{decision.job.name} runs again: {decision.reason}")
-        if decision.starts_over or state.corrupt is not None:
+    return left
+
+
+def set_aside_stale(store: Store, decisions: dict[str, Decision]) -> None:
+    """Put out of the way what must start over: children first, so that a kill in between leaves no child stale."""
+    for run, decision in reversed(decisions.items()):
+        if decision.starts_over or store.state(run).corrupt is not None:
             store.set_aside(run)
-    return set(to_run)
 
 
 def run_passes(

@@ -10,15 +10,14 @@ from rich.console import Console
 
 from sweeps.plan import Job, Plan, make_plan
 from sweeps.progress import Board, BoardProgress, LiveTable, Phase, format_seconds
-from sweeps.resources import RELATIVE_COST
 from trainers.spec import Role
 
 
-@pytest.fixture(autouse=True)
-def costs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Round relative costs, whatever was measured last."""
-    for role, cost in ((Role.PRETRAIN, 4.0), (Role.TEACHER, 4.0), (Role.STUDENT, 1.5), (Role.VARIANT, 1.0)):
-        monkeypatch.setitem(RELATIVE_COST, role, cost)
+COSTS = {Role.PRETRAIN: 4.0, Role.TEACHER: 4.0, Role.STUDENT: 1.5, Role.VARIANT: 1.0}
+
+
+def epoch_cost(job: Job) -> float:
+    return COSTS[job.role]
 
 
 @pytest.fixture
@@ -34,7 +33,7 @@ def ids(plan: Plan) -> dict[str, str]:
 
 
 def test_nothing_is_estimated_before_the_first_epoch(plan: Plan) -> None:
-    assert Board(plan, (), num_slots=2).seconds_left() is None
+    assert Board(plan, (), num_slots=2, epoch_cost=epoch_cost).seconds_left() is None
 
 
 @pytest.mark.parametrize(("num_slots", "expected"), [(1, 33.0), (2, 27.0), (9, 27.0)])
@@ -42,13 +41,13 @@ def test_the_estimate_is_the_longest_chain_or_all_work_over_the_slots(
     plan: Plan, num_slots: int, expected: float
 ) -> None:
     """Teacher: 3 epochs of 4 s = 12. Student, by cost 1.5 / 4 of a teacher's: 10 of 1.5 s = 15. Variant: 6 of 1 s."""
-    board = Board(plan, (), num_slots)
+    board = Board(plan, (), num_slots, epoch_cost=epoch_cost)
     BoardProgress(board, lambda line: None).epoch(ids(plan)["teacher"], 1, 0.5, 4.0)
     assert board.seconds_left() == pytest.approx(expected)
 
 
 def test_a_job_is_estimated_from_its_own_epochs_once_it_has_some(plan: Plan) -> None:
-    board = Board(plan, (), 1)
+    board = Board(plan, (), 1, epoch_cost=epoch_cost)
     progress = BoardProgress(board, lambda line: None)
     progress.epoch(ids(plan)["teacher"], 1, 0.5, 4.0)
     progress.epoch(ids(plan)["student"], 2, 0.5, 0.25)
@@ -58,7 +57,7 @@ def test_a_job_is_estimated_from_its_own_epochs_once_it_has_some(plan: Plan) -> 
 def test_another_seed_of_the_same_label_is_the_best_guide(make_job: Any) -> None:
     plan = make_plan([*(make_job("student", seed=seed, epochs=5) for seed in (0, 1)), make_job("slow", lr=0.5)])
     zero, one = (next(job.id for job in plan.jobs if job.name == f"student@{seed}") for seed in (0, 1))
-    board = Board(plan, (), 1)
+    board = Board(plan, (), 1, epoch_cost=epoch_cost)
     progress = BoardProgress(board, lambda line: None)
     progress.epoch(zero, 1, 0.5, 2.0)
     progress.epoch(next(job.id for job in plan.jobs if job.label == "slow"), 1, 0.5, 50.0)
@@ -66,7 +65,7 @@ def test_another_seed_of_the_same_label_is_the_best_guide(make_job: Any) -> None
 
 
 def test_what_is_done_failed_or_blocked_takes_no_more_time(plan: Plan) -> None:
-    board = Board(plan, [ids(plan)["variant"]], 1)
+    board = Board(plan, [ids(plan)["variant"]], 1, epoch_cost=epoch_cost)
     progress = BoardProgress(board, lambda line: None)
     progress.epoch(ids(plan)["teacher"], 1, 0.5, 4.0)
     progress.ended(ids(plan)["teacher"], Phase.FAILED, "loss is nan")
@@ -78,7 +77,7 @@ def test_what_is_done_failed_or_blocked_takes_no_more_time(plan: Plan) -> None:
 
 def test_every_event_is_one_line_with_counts_and_estimates(plan: Plan) -> None:
     said: list[str] = []
-    progress = BoardProgress(Board(plan, [ids(plan)["variant"]], 1), said.append)
+    progress = BoardProgress(Board(plan, [ids(plan)["variant"]], 1, epoch_cost=epoch_cost), said.append)
     progress.started(ids(plan)["teacher"])
     progress.epoch(ids(plan)["teacher"], 1, 0.625, 4.0)
     progress.ended(ids(plan)["teacher"], Phase.DONE, "validation 62.5%")
@@ -101,7 +100,7 @@ def busy(make_job: Any) -> tuple[Board, list[Job]]:
     """One job in every phase, with names as long as the report's."""
     names = ("student_kd_pretrained", "teacher_pretrained", "conv_depthwise", "student_scratch", "teacher_scratch")
     jobs = [make_job(name, lr=float(number + 1), epochs=200) for number, name in enumerate(names)]
-    board = Board(make_plan(jobs), [jobs[0].id], 2)
+    board = Board(make_plan(jobs), [jobs[0].id], 2, epoch_cost=epoch_cost)
     progress = BoardProgress(board, lambda line: None)
     progress.started(jobs[1].id)
     progress.epoch(jobs[1].id, 150, 0.875, 60.0)
