@@ -264,3 +264,12 @@ def test_lines_are_printed_where_there_is_no_terminal(petite: Any) -> None:
     outcome = petite.main(*petite.report, "--serial", "--only", "conv_plain")
     events = re.findall(r"^\[\d+:\d\d\] conv_plain@0: (started|epoch \d/2|done) ?", outcome.out, re.MULTILINE)
     assert events == ["started", "epoch 1/2", "epoch 2/2", "done"]
+
+
+def test_what_is_done_stays_done_when_a_forced_run_cannot_start(copied: Any) -> None:
+    weights = copied.weights
+    outcome = copied.main(*copied.report, "--force", "student_scratch", "--gpus-per-trial", "student=1")
+    assert outcome.code == 2
+    assert "needs 1 CPUs and 1 GPUs" in outcome.err
+    assert copied.weights == weights
+    assert "9 planned, 9 done" in copied.main(*copied.report).out

@@ -1,0 +1,355 @@
+"""From a request to prepared arrays: which pictures, what identity, and how often they are decoded."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trainers import prepare as preparation
+from trainers.errors import CorruptFileError, DataError, PluginError
+from trainers.prepare import DataRequest, Part, load_split, parse_data, prepare, prepared, request_digest, select
+from trainers.result import Manifest, Split
+from trainers.storage import Store
+
+Labels = dict[Split, np.ndarray[Any, Any]]
+
+
+def silent(done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+# Which pictures
+
+
+def as_sets(selection: preparation.Selection) -> dict[Split, set[tuple[Split, int]]]:
+    """Where every picture of a split comes from."""
+    chosen = {split: [(origin, int(index)) for index in indices] for split, (origin, indices) in selection.items()}
+    assert all(len(pictures) == len(set(pictures)) for pictures in chosen.values())
+    return {split: set(pictures) for split, pictures in chosen.items()}
+
+
+def all_of(selection: preparation.Selection) -> set[tuple[Split, int]]:
+    """All chosen pictures; no two splits share one."""
+    parts = as_sets(selection)
+    union = set().union(*parts.values())
+    assert len(union) == sum(len(part) for part in parts.values())
+    return union
+
+
+label_lists = st.lists(st.integers(0, 4), max_size=60).map(lambda values: np.array(values, dtype=np.int64))
+label_tables = st.dictionaries(st.sampled_from(Split), label_lists, min_size=1).filter(
+    lambda table: any(len(values) for values in table.values())
+)
+
+
+@given(labels=label_tables, limit=st.integers(1, 200))
+@settings(max_examples=200)
+def test_a_limit_and_its_complement_share_nothing_and_miss_nothing(labels: Labels, limit: int) -> None:
+    inside = all_of(select(labels, limit, Part.WITHIN_LIMIT))
+    outside = all_of(select(labels, limit, Part.OUTSIDE_LIMIT))
+    everything = {(split, index) for split, values in labels.items() for index in range(len(values))}
+    assert not inside & outside
+    assert inside | outside == everything
+    assert all_of(select(labels, None, Part.WITHIN_LIMIT)) == everything
+
+
+@given(labels=label_tables, limit=st.integers(1, 200))
+@settings(max_examples=200)
+def test_a_limit_is_kept_exactly(labels: Labels, limit: int) -> None:
+    total = sum(len(values) for values in labels.values())
+    assert len(all_of(select(labels, limit, Part.WITHIN_LIMIT))) == min(limit, total)
+
+
+@given(labels=label_tables, limit=st.integers(1, 200))
+@settings(max_examples=200)
+def test_a_limit_keeps_the_proportions_of_splits_and_classes(labels: Labels, limit: int) -> None:
+    share = min(1.0, limit / sum(len(values) for values in labels.values()))
+    chosen = all_of(select(labels, limit, Part.WITHIN_LIMIT))
+    for split, values in labels.items():
+        taken = [values[index] for origin, index in chosen if origin is split]
+        assert abs(len(taken) - share * len(values)) < 1
+        for label in range(5):
+            wanted = share * (values == label).sum()
+            assert abs(taken.count(label) - wanted) < 2
+
+
+def test_proportions_by_hand() -> None:
+    labels = {Split.TRAIN: np.repeat([0, 1], [60, 20]), Split.TEST: np.repeat([0, 1], [15, 5])}
+    chosen = as_sets(select(labels, 50, Part.WITHIN_LIMIT))
+    counts = {split: len(pictures) for split, pictures in chosen.items()}
+    assert counts == {Split.TRAIN: 36, Split.VALIDATION: 4, Split.TEST: 10}
+    assert sum(index < 60 for _, index in chosen[Split.TRAIN] | chosen[Split.VALIDATION]) == 30
+    assert sum(index < 15 for _, index in chosen[Split.TEST]) in (7, 8)
+
+
+@pytest.mark.parametrize(
+    ("present", "expected"),
+    [
+        ({Split.TRAIN: 100}, {Split.TRAIN: 80, Split.VALIDATION: 10, Split.TEST: 10}),
+        ({Split.TRAIN: 100, Split.TEST: 7}, {Split.TRAIN: 90, Split.VALIDATION: 10, Split.TEST: 7}),
+        ({Split.TRAIN: 100, Split.VALIDATION: 7}, {Split.TRAIN: 100, Split.VALIDATION: 7}),
+        (
+            {Split.TRAIN: 100, Split.VALIDATION: 7, Split.TEST: 3},
+            {Split.TRAIN: 100, Split.VALIDATION: 7, Split.TEST: 3},
+        ),
+        ({Split.TRAIN: 100, Split.TEST: 0}, {Split.TRAIN: 80, Split.VALIDATION: 10, Split.TEST: 10}),
+    ],
+)
+def test_missing_splits_are_cut_from_training(present: dict[Split, int], expected: dict[Split, int]) -> None:
+    labels = {split: np.arange(size) % 5 for split, size in present.items()}
+    assert {split: len(part) for split, part in as_sets(select(labels, None, Part.WITHIN_LIMIT)).items()} == expected
+
+
+def test_held_out_pictures_are_stratified_and_the_same_every_time() -> None:
+    labels = {Split.TRAIN: np.repeat(np.arange(5), 20)}
+    one, two = (select(labels, None, Part.WITHIN_LIMIT) for _ in range(2))
+    assert as_sets(one) == as_sets(two)
+    for split in (Split.VALIDATION, Split.TEST):
+        origin, indices = one[split]
+        assert origin is Split.TRAIN
+        assert np.bincount(labels[Split.TRAIN][indices]).tolist() == [2] * 5
+
+
+def test_held_out_pictures_are_not_the_first_of_their_class() -> None:
+    _, indices = select({Split.TRAIN: np.zeros(100, dtype=np.int64)}, None, Part.WITHIN_LIMIT)[Split.VALIDATION]
+    assert 20 < indices.mean() < 80
+    assert np.ptp(indices) > 30
+
+
+# From files to arrays
+
+
+@pytest.fixture
+def photos(tmp_path: Path, png: Any, pixels_of: Any, write_parquet: Any) -> Callable[..., DataRequest]:
+    """Writes shards of distinct pictures: name -> labels; numbering goes on from shard to shard."""
+
+    def write(folder: str, shards: dict[str, list[int]], **options: Any) -> DataRequest:
+        start = 0
+        for name, labels in shards.items():
+            pictures = [png(pixels_of(start + index)) for index in range(len(labels))]
+            write_parquet(tmp_path / folder / name, pictures, labels, **options)
+            start += len(labels)
+        return DataRequest(name="parquet", path=str(tmp_path / folder))
+
+    return write
+
+
+TWENTY = [0, 1] * 10
+WHOLE = {"train-0.parquet": TWENTY, "validation.parquet": [0, 1], "test.parquet": [1, 0, 1]}
+
+
+def prepare_quietly(store: Store, request: DataRequest) -> Manifest:
+    return prepare(store, request, silent)
+
+
+def test_prepared_arrays_are_the_pictures_and_labels(store: Store, photos: Any, pixels_of: Any) -> None:
+    manifest = prepare_quietly(store, photos("data", WHOLE, names=["cat", "dog"]))
+    assert manifest.class_names == ("cat", "dog")
+    assert (manifest.image_size, manifest.has_test_labels, manifest.name) == (8, True, "parquet")
+    assert manifest.num_images == {"train": 20, "validation": 2, "test": 3}
+    start = 0
+    for split, labels in zip(Split, WHOLE.values(), strict=True):
+        images, read_labels = load_split(store, manifest.fingerprint, split)
+        assert read_labels.tolist() == labels
+        assert np.array_equal(images, [pixels_of(start + index) for index in range(len(labels))])
+        start += len(labels)
+
+
+def test_prepared_pictures_are_mapped_and_cannot_be_written(store: Store, photos: Any) -> None:
+    images, _ = load_split(store, prepare_quietly(store, photos("data", WHOLE)).fingerprint, Split.TRAIN)
+    assert isinstance(images, np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        images[0] = 0
+
+
+def test_progress_counts_every_picture_once(store: Store, photos: Any) -> None:
+    seen: list[tuple[int, int]] = []
+    prepare(store, photos("data", WHOLE), lambda done, total: seen.append((done, total)))
+    assert seen == [(done, 25) for done in range(1, 26)]
+
+
+@pytest.mark.parametrize("test_shard", [{"test.parquet": []}, {}])
+def test_data_without_test_pictures_loads(store: Store, photos: Any, test_shard: dict[str, list[int]]) -> None:
+    request = photos("data", {"train.parquet": TWENTY, "validation.parquet": [0, 1], **test_shard})
+    manifest = prepare_quietly(store, request)
+    images, labels = load_split(store, manifest.fingerprint, Split.TEST)
+    assert images.shape == (0, 8, 8, 3)
+    assert labels.shape == (0,)
+    assert not manifest.has_test_labels
+
+
+def test_unlabelled_test_pictures_are_kept_without_test_accuracy(store: Store, photos: Any) -> None:
+    request = photos("data", {"train.parquet": TWENTY, "test.parquet": [-1, -1]})
+    manifest = prepare_quietly(store, request)
+    assert not manifest.has_test_labels
+    assert load_split(store, manifest.fingerprint, Split.TEST)[1].tolist() == [-1, -1]
+
+
+# Identity
+
+
+def test_the_fingerprint_does_not_depend_on_path_or_shards(store: Store, photos: Any) -> None:
+    one = prepare_quietly(store, photos("here", WHOLE))
+    sharded = {"train-0.parquet": TWENTY[:7], "train-1.parquet": TWENTY[7:], **dict(list(WHOLE.items())[1:])}
+    two = prepare_quietly(store, photos("elsewhere/deep", sharded))
+    assert one.fingerprint == two.fingerprint
+
+
+def test_one_pixel_one_label_or_one_name_changes_the_fingerprint(
+    store: Store, photos: Any, tmp_path: Path, png: Any, pixels_of: Any, write_parquet: Any
+) -> None:
+    plain = photos("a", WHOLE, names=["cat", "dog"])
+    label = photos("b", {**WHOLE, "test.parquet": [1, 1, 1]}, names=["cat", "dog"])
+    name = photos("c", WHOLE, names=["cat", "cow"])
+    pixel = photos("d", WHOLE, names=["cat", "dog"])
+    pictures = [pixels_of(index).copy() for index in range(20)]
+    pictures[19][7, 7, 2] ^= 1
+    write_parquet(tmp_path / "d" / "train-0.parquet", [png(one) for one in pictures], TWENTY, names=["cat", "dog"])
+    fingerprints = {prepare_quietly(store, request).fingerprint for request in (plain, label, name, pixel)}
+    assert len(fingerprints) == 4
+
+
+def test_a_second_request_decodes_nothing(store: Store, photos: Any) -> None:
+    request = photos("data", WHOLE)
+    assert prepared(store, request) is None
+    manifest = prepare_quietly(store, request)
+    assert prepared(store, request) == manifest
+    assert prepared(Store(store.root).open(), request) == manifest
+
+
+def test_every_part_of_a_request_makes_it_another_one(photos: Any, tmp_path: Path) -> None:
+    base = photos("data", WHOLE)
+    other = photos("other", WHOLE)
+    requests = [base, other, replace(base, image_size=8), replace(base, limit=9)]
+    requests.append(replace(base, limit=9, part=Part.OUTSIDE_LIMIT))
+    assert len({request_digest(request) for request in requests}) == 5
+
+
+def test_a_request_notices_that_its_file_changed(store: Store, photos: Any) -> None:
+    request = photos("data", WHOLE)
+    prepare_quietly(store, request)
+    photos("data", {**WHOLE, "test.parquet": [0, 0, 0, 0]})
+    assert prepared(store, request) is None
+
+
+def test_within_and_outside_the_limit_are_different_data_named_as_such(store: Store, photos: Any) -> None:
+    request = replace(photos("data", {"train.parquet": [0, 1] * 40}), limit=40)
+    inside = prepare_quietly(store, request)
+    outside = prepare_quietly(store, replace(request, part=Part.OUTSIDE_LIMIT))
+    assert inside.fingerprint != outside.fingerprint
+    assert sum(inside.num_images.values()) == sum(outside.num_images.values()) == 40
+    assert outside.name == "parquet outside the limit"
+    assert "outside the first 40" in outside.origin
+    pictures = [
+        load_split(store, manifest.fingerprint, split)[0].tobytes() for manifest in (inside, outside) for split in Split
+    ]
+    cut = [one[start : start + 192] for one in pictures for start in range(0, len(one), 192)]
+    assert len(set(cut)) == 80
+
+
+# What is wrong is said in one line, and nothing half prepared stays
+
+
+def message(store: Store, request: DataRequest) -> str:
+    with pytest.raises(DataError) as caught:
+        prepare_quietly(store, request)
+    assert "\n" not in str(caught.value)
+    left = [folder.name for folder in (store.root / "data").glob("*")]
+    assert left == []
+    return str(caught.value)
+
+
+def test_pictures_of_unequal_sizes_ask_for_one_and_one_helps(
+    store: Store, tmp_path: Path, png: Any, pixels_of: Any, write_parquet: Any
+) -> None:
+    pictures = [png(pixels_of(index, size=8 + index % 3)) for index in range(40)]
+    path = write_parquet(tmp_path / "x.parquet", pictures, [0, 1] * 20)
+    request = DataRequest(name="parquet", path=str(path))
+    text = message(store, request)
+    assert "8 x 8" in text or "9 x 9" in text
+    assert text.endswith("choose one size with --image-size")
+    assert prepare_quietly(store, replace(request, image_size=16)).image_size == 16
+
+
+def test_oblong_pictures_ask_for_a_square(store: Store, tmp_path: Path, png: Any, write_parquet: Any) -> None:
+    oblong = png(np.zeros((8, 12, 3)))
+    path = write_parquet(tmp_path / "x.parquet", [oblong] * 40, [0, 1] * 20)
+    request = DataRequest(name="parquet", path=str(path))
+    assert "12 x 8 pixels; choose a square with --image-size" in message(store, request)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"limit": 0}, "--limit is 0; allowed: 1 or more"),
+        ({"limit": -3}, "--limit is -3; allowed: 1 or more"),
+        ({"image_size": 7}, "--image-size is 7; allowed: 8 or more"),
+    ],
+)
+def test_an_option_out_of_range_is_named(store: Store, photos: Any, change: dict[str, int], expected: str) -> None:
+    assert message(store, replace(photos("data", WHOLE), **change)) == expected
+
+
+def test_a_single_class_is_refused(store: Store, photos: Any) -> None:
+    assert "has 1 classes; needed: 2 or more" in message(store, photos("data", {"train.parquet": [0] * 20}))
+
+
+def test_no_pictures_at_all_are_refused(store: Store, photos: Any) -> None:
+    assert "has 0 classes" in message(store, photos("data", {"train.parquet": []}))
+
+
+def test_a_limit_that_leaves_a_class_empty_names_it(store: Store, photos: Any) -> None:
+    request = replace(photos("data", WHOLE, names=["cat", "dog"]), limit=3)
+    assert "classes have no picture in" in message(store, request)
+    assert "use a larger --limit" in message(store, request)
+
+
+def test_a_class_without_pictures_is_named(store: Store, photos: Any) -> None:
+    request = photos("data", {"train.parquet": TWENTY}, names=["cat", "dog", "emu"])
+    assert "1 of 3 classes have no picture in train ('emu', ...)" in message(store, request)
+
+
+def test_unlabelled_training_pictures_are_counted(store: Store, photos: Any) -> None:
+    request = photos("data", {"train.parquet": [*TWENTY, -1, -1], "validation.parquet": [0, 1]})
+    assert "2 pictures in train have no label" in message(store, request)
+
+
+def test_test_pictures_alone_are_no_data_to_train_on(store: Store, photos: Any) -> None:
+    assert "no picture in train" in message(store, photos("data", {"test.parquet": [0, 1]}))
+
+
+def test_one_damaged_picture_stops_the_preparation_and_is_named(
+    store: Store, tmp_path: Path, png: Any, pixels_of: Any, write_parquet: Any
+) -> None:
+    pictures = [png(pixels_of(index)) for index in range(19)] + [b"<html>"]
+    path = write_parquet(tmp_path / "x.parquet", pictures, TWENTY)
+    assert "x.parquet[19]" in message(store, DataRequest(name="parquet", path=str(path)))
+
+
+@pytest.mark.parametrize("what", ["truncated", "deleted"])
+def test_prepared_data_that_was_damaged_later_says_what_to_do(store: Store, photos: Any, what: str) -> None:
+    manifest = prepare_quietly(store, photos("data", WHOLE))
+    file = store.data_folder(manifest.fingerprint) / "train_images.npy"
+    content = file.read_bytes()
+    file.unlink()
+    if what == "truncated":
+        file.write_bytes(content[:300])
+    with pytest.raises(CorruptFileError, match="delete it and run again"):
+        load_split(store, manifest.fingerprint, Split.TRAIN)
+    shutil.rmtree(store.data_folder(manifest.fingerprint))
+    assert prepared(store, photos("data", WHOLE)) is None
+
+
+def test_a_data_argument_is_name_and_path() -> None:
+    assert parse_data("parquet:/a:b/c.parquet") == ("parquet", "/a:b/c.parquet")
+    assert parse_data("parquet") == ("parquet", None)
+    with pytest.raises(PluginError, match=r"unknown data set 'cifar'; have: .*parquet"):
+        parse_data("cifar:/x")
