@@ -67,9 +67,13 @@ def status_of(run: str, evidence: Mapping[str, Evidence]) -> str:
     known = evidence[run]
     if known.result is not None:
         return Status.OK.value
-    if known.has_failed:
-        return Status.FAILED.value
-    return Status.BLOCKED.value if nearest_failed(run, evidence) else UNFINISHED
+    if nearest_failed(run, evidence):  # before its own failure, which is then an earlier one
+        return Status.BLOCKED.value
+    return Status.FAILED.value if known.has_failed else UNFINISHED
+
+
+def _is_failed(run: str, evidence: Mapping[str, Evidence]) -> bool:
+    return status_of(run, evidence) == Status.FAILED.value
 
 
 def nearest_failed(run: str, evidence: Mapping[str, Evidence]) -> Evidence | None:
@@ -78,7 +82,7 @@ def nearest_failed(run: str, evidence: Mapping[str, Evidence]) -> Evidence | Non
     while layer:
         above = list(dict.fromkeys(p for child in layer for p in evidence[child].parents if p in evidence))
         layer = [parent for parent in above if parent not in seen and evidence[parent].result is None]
-        failed = next((evidence[parent] for parent in layer if evidence[parent].has_failed), None)
+        failed = next((evidence[parent] for parent in layer if _is_failed(parent, evidence)), None)
         if failed is not None:
             return failed
         seen.update(layer)

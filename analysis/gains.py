@@ -17,7 +17,7 @@ import pyarrow as pa
 from analysis.stats import Summary, paired_difference, summarize
 from analysis.tables import RUNS_SCHEMA, Row, to_frame, to_rows
 from trainers.result import Status
-from trainers.spec import canonical_json
+from trainers.spec import canonical_json, without_seeds
 
 GAINS_SCHEMA = pa.schema(
     [
@@ -65,7 +65,7 @@ class _Group:
     def arm(self) -> str:
         """All that a student and its scratch twin have in common."""
         own = {key: value for key, value in self.spec.items() if key not in ("objective", "teacher")}
-        return canonical_json(_without_seeds(own))
+        return canonical_json(without_seeds(own))
 
     @property
     def finished(self) -> list[Row]:
@@ -157,10 +157,3 @@ def _notes(student: _Group, twin: _Group | None, num_pairs: int, teachers: list[
     if own is not None and teacher is not None and own > teacher:
         notes.append(f"beat its teacher by {100 * (own - teacher):.2f} points of validation accuracy")
     return notes
-
-
-def _without_seeds(content: Any) -> Any:
-    """As a group id has it: own and parents' seeds removed."""
-    if not isinstance(content, dict):
-        return content
-    return {key: _without_seeds(value) for key, value in content.items() if key not in _SEEDS}

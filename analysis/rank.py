@@ -10,6 +10,7 @@ import argparse
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import mean
 from typing import Any
 
 import pandas as pd
@@ -17,7 +18,7 @@ import pyarrow as pa
 
 from analysis.command import existing_store, exit_code
 from analysis.gains import GAINS_SCHEMA, kd_gains
-from analysis.gather import Tables, gather
+from analysis.gather import gather
 from analysis.reference import comparable, published
 from analysis.stats import Summary, pareto_front, summarize
 from analysis.tables import RUNS_SCHEMA, STATUSES, Row, to_frame, to_rows, to_table, write_tables
@@ -103,15 +104,13 @@ def select(runs: pd.DataFrame, plan: PlanRecord) -> pd.DataFrame:
     return to_frame(rows, RUNS_SCHEMA)
 
 
-def write_ranking(
-    store: Store, *, plan_id: str | None = None, all_runs: bool = False, tables: Tables | None = None
-) -> Ranking:
-    """Rank the latest plan (or another, or every run) and write ranking.parquet and kd_gains.parquet.
+def write_ranking(store: Store, *, plan_id: str | None = None, all_runs: bool = False) -> Ranking:
+    """Gather a store, rank its latest plan (or another, or every run), and write all tables.
 
-    Without `tables` the store is gathered first. PlanError if there is no such plan.
+    PlanError if there is no such plan.
     """
     plan = None if all_runs else _plan(store, plan_id)
-    runs: pd.DataFrame = (tables or gather(store)).runs.to_pandas()
+    runs: pd.DataFrame = gather(store).runs.to_pandas()
     selected = runs if plan is None else select(runs, plan)
     ranking, gains = rank(selected), kd_gains(selected)
     write_tables(
@@ -136,13 +135,23 @@ def _plan(store: Store, plan_id: str | None) -> PlanRecord:
 def _group_row(members: list[Row]) -> Row:
     finished = [run for run in members if run["status"] == Status.OK.value]
     row: Row = {name: _first(finished + members, name) for name in _SAME_FOR_ALL_SEEDS}
-    validation = summarize([run["best_validation_accuracy"] for run in finished])
-    test = summarize([run["test_accuracy"] for run in finished if run["test_accuracy"] is not None])
+    validation = summarize(_seed_means(finished, "best_validation_accuracy"))
+    test = summarize(_seed_means(finished, "test_accuracy"))
     row |= _summary_columns("validation_accuracy", validation) | _summary_columns("test_accuracy", test)
     row |= {f"num_{status}": _count(members, status) for status in STATUSES[1:]}
     row |= _reference_columns(row, finished)
     seconds = summarize([run["train_seconds"] for run in finished])
-    return row | {"n": len(finished), "is_pareto": False, "train_seconds_mean": seconds.mean}
+    num_seeds = len({run["seed"] for run in finished})
+    return row | {"n": num_seeds, "is_pareto": False, "train_seconds_mean": seconds.mean}
+
+
+def _seed_means(finished: list[Row], column: str) -> list[float]:
+    """One value per seed: runs of one seed (over other views) are no independent evidence."""
+    values: defaultdict[int, list[float]] = defaultdict(list)
+    for run in finished:
+        if run[column] is not None:
+            values[run["seed"]].append(run[column])
+    return [mean(of_seed) for of_seed in values.values()]
 
 
 def _first(members: list[Row], name: str) -> Any:
@@ -194,16 +203,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--plan", metavar="ID", help="a plan of the store (default: the latest)")
     which.add_argument("--all", action="store_true", help="every run of the store, in a plan or not")
+    parser.add_argument("--markdown", action="store_true", help="print the ranking as a Markdown table")
     options = parser.parse_args(arguments)
-    return exit_code(lambda: _print_ranking(options.store, options.plan, options.all))
+    return exit_code(lambda: _print_ranking(options))
 
 
-def _print_ranking(root: str, plan_id: str | None, all_runs: bool) -> None:
+def _print_ranking(options: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from analysis.report import render
+    from analysis.report import render, to_markdown
 
-    written = write_ranking(existing_store(root), plan_id=plan_id, all_runs=all_runs)
+    written = write_ranking(existing_store(options.store), plan_id=options.plan, all_runs=options.all)
+    if options.markdown:
+        print(to_markdown(written.ranking), end="")
+        return
     render(written.ranking, written.gains, written.runs, Console())
 
 

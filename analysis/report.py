@@ -67,7 +67,7 @@ def _count_line(groups: list[Row]) -> str:
 
 def _ranking_columns(groups: list[Row]) -> list[_Column]:
     validation, test = ([_interval(row, f"{kind}_accuracy") for row in groups] for kind in ("validation", "test"))
-    is_mixed = len({row["data_name"] for row in groups} - {None}) > 1
+    is_mixed = len({row["data_fingerprint"] for row in groups if row["data_name"] is not None}) > 1
     data = [_Column(header="data", cells=[_clean(row["data_name"]) for row in groups], is_text=True)]
     has_reference = any(row["reference_accuracy"] is not None for row in groups)
     return [

@@ -12,7 +12,18 @@ from trainers import plugins
 from trainers.errors import SpecError
 from trainers.plugins import Kind
 from trainers.result import Manifest
-from trainers.spec import Choice, OptimizerName, Role, RunSpec, ScheduleName, Weights, from_dict, settable_keys, to_dict
+from trainers.spec import (
+    NOT_SETTABLE,
+    Choice,
+    OptimizerName,
+    Role,
+    RunSpec,
+    ScheduleName,
+    Weights,
+    from_dict,
+    settable_keys,
+    to_dict,
+)
 
 PLUGIN_KINDS = {"model": Kind.MODEL, "objective": Kind.OBJECTIVE}
 SHAPE = ("num_classes", "image_size")
@@ -84,6 +95,21 @@ def check_settings(settings: tuple[Setting, ...], jobs: tuple[Job, ...]) -> None
         keys = dict.fromkeys(key for job in in_scope for key in settable_keys(job.spec))
         if setting.key not in keys:
             raise SpecError(f"unknown key {setting.key!r}; have: {', '.join(sorted(keys))}")
+        _check_effect(setting, in_scope)
+
+
+def _check_effect(setting: Setting, jobs: list[Job]) -> None:
+    """SpecError for a value that every job it was meant for ignores."""
+    ignored = {
+        "optimizer.momentum": all(job.spec.optimizer.name is OptimizerName.ADAMW for job in jobs),
+        "schedule.warmup_fraction": all(job.spec.schedule.name is not ScheduleName.ONE_CYCLE for job in jobs),
+    }
+    if setting.value and ignored.get(setting.key, False):
+        raise SpecError(f"--set {setting.key}={setting.value} has no effect with {_owner(setting.key, jobs[0])}")
+
+
+def _owner(key: str, job: Job) -> str:
+    return job.spec.optimizer.name.value if key.startswith("optimizer") else job.spec.schedule.name.value
 
 
 def _plugin(kind: Kind, name: str, args: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,6 +119,8 @@ def _plugin(kind: Kind, name: str, args: Mapping[str, Any]) -> dict[str, Any]:
 def _apply(setting: Setting, content: dict[str, Any]) -> None:
     """Put a value in its place; what this job has no place for is left to `check_settings`."""
     outer, _, inner = setting.key.partition(".")
+    if setting.key in NOT_SETTABLE:
+        return
     if not inner:
         if not isinstance(content.get(outer), dict):
             content[outer] = setting.value

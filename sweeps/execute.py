@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -21,8 +22,8 @@ from sweeps.passes import Pass
 from sweeps.resources import Resources
 from sweeps.searcher import PlanSearcher
 from sweeps.trial import train
-from trainers.errors import ResourceError
-from trainers.loop import Execution
+from trainers.errors import ResourceError, StoreError
+from trainers.execution import Execution
 from trainers.result import EpochRecord
 from trainers.storage import Store
 
@@ -143,18 +144,17 @@ def run_with_tune(work: Pass) -> None:
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(num_slots + 1)
     executions = {run: setup.execution(plan.by_id[run]) for run in work.to_run}
     trainable = tune.with_parameters(RunTrial, root=str(work.store.root), executions=executions)
-    folder = work.store.log_folder() / "tune"
+    searcher = PlanSearcher(
+        work.frontier(),
+        work.on_start,
+        lambda run, result: work.on_epoch(run, result["epoch"], result["validation_accuracy"], result["epoch_seconds"]),
+        work.on_end,
+    )
+    folder = work.store.log_folder() / f"tune-{uuid.uuid4().hex[:12]}"
     tuner = tune.Tuner(
         tune.with_resources(trainable, lambda config: _placement(setup.request(plan.by_id[config["run_id"]]))),
         tune_config=tune.TuneConfig(
-            search_alg=PlanSearcher(
-                work.frontier(),
-                work.on_start,
-                lambda run, result: work.on_epoch(
-                    run, result["epoch"], result["validation_accuracy"], result["epoch_seconds"]
-                ),
-                work.on_end,
-            ),
+            search_alg=searcher,
             num_samples=-1,
             max_concurrent_trials=num_slots + 1,
             reuse_actors=True,
@@ -162,7 +162,7 @@ def run_with_tune(work: Pass) -> None:
             trial_dirname_creator=_name,
         ),
         run_config=tune.RunConfig(
-            name=f"pass-{os.getpid()}",
+            name="pass",
             storage_path=str(folder),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=MAX_RETRIES),
@@ -171,8 +171,14 @@ def run_with_tune(work: Pass) -> None:
     )
     try:
         tuner.fit()
+    except (tune.TuneError, RayError, EOFError, OSError) as error:
+        raise StoreError(
+            f"the pass broke off ({error}); see {work.store.log_folder() / 'ray.log'}, run again"
+        ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    if searcher.error is not None:
+        raise searcher.error
 
 
 def _placement(request: Resources) -> tune.PlacementGroupFactory:

@@ -26,7 +26,7 @@ class Frontier:
         self._waiting = set(to_run)
         self._unmet = {run: set(plan.by_id[run].parents) & self._waiting for run in self._waiting}
         paths: Mapping[str, float] = plan.longest_paths(cost)
-        self._order = sorted(self._waiting, key=lambda run: -paths[run])
+        self._order = sorted((job.id for job in plan.jobs if job.id in self._waiting), key=lambda run: -paths[run])
         self._running: dict[str, Booking] = {}
 
     @property

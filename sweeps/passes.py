@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from sweeps.admission import Ledger
 from sweeps.frontier import Frontier
@@ -12,12 +11,10 @@ from sweeps.plan import Job, Plan, blocked_by
 from sweeps.progress import Phase, Progress
 from sweeps.resources import RELATIVE_COST, Resources
 from trainers.errors import ResourceError
+from trainers.execution import Execution
 from trainers.result import Failure, RunState
 from trainers.spec import Role
 from trainers.storage import Store, now
-
-if TYPE_CHECKING:
-    from trainers.loop import Execution
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +33,13 @@ class Setup:
         return self.resources[job.role]
 
     def execution(self, job: Job) -> Execution:
-        """What the training loop needs to know of this; the only place where the driver touches torch."""
-        from trainers.loop import Execution
-
+        """What the training loop needs to know of this."""
+        request = self.request(job)
         return Execution(
-            num_threads=self.request(job).num_threads, allow_weak_teacher=self.allow_weak_teacher, git=self.git
+            num_threads=request.num_threads,
+            uses_gpu=request.gpus > 0,
+            allow_weak_teacher=self.allow_weak_teacher,
+            git=self.git,
         )
 
     def epoch_cost(self, job: Job) -> float:
@@ -51,10 +50,10 @@ class Setup:
         """Rough duration of a job, relative to others': decides what starts first."""
         return job.spec.epochs * self.epoch_cost(job)
 
-    def check_feasible(self, plan: Plan) -> None:
+    def check_feasible(self, jobs: Iterable[Job]) -> None:
         """ResourceError for a job that no machine could ever run; Ray would wait for it for ever."""
         ledger = Ledger(self.machines)
-        for job in plan.jobs:
+        for job in jobs:
             request = self.request(job)
             if not ledger.can_ever_fit(request):
                 have = ", ".join(f"{machine.cpus:g} CPUs and {machine.gpus:g} GPUs" for machine in self.machines)
@@ -76,15 +75,16 @@ class Pass:
 
     def __init__(self, plan: Plan, to_run: set[str], store: Store, setup: Setup, progress: Progress) -> None:
         self.plan, self.to_run, self.store, self.setup, self._progress = plan, to_run, store, setup, progress
+        self._num_attempts_before: dict[str, int] = {}
 
-    def frontier(self, max_concurrent: int | None = None) -> Frontier:
+    def frontier(self) -> Frontier:
         """A fresh frontier over the jobs of this pass."""
-        most = max_concurrent or self.setup.max_concurrent
         ledger = Ledger(self.setup.machines)
-        return Frontier(self.plan, self.to_run, self.setup.request, ledger, self.setup.cost, most)
+        return Frontier(self.plan, self.to_run, self.setup.request, ledger, self.setup.cost, self.setup.max_concurrent)
 
     def on_start(self, run: str) -> None:
         """A job was given its resources."""
+        self._num_attempts_before[run] = len(self.store.attempts(run))
         self._progress.started(run)
 
     def on_epoch(self, run: str, epoch: int, validation_accuracy: float, epoch_seconds: float) -> None:
@@ -99,17 +99,17 @@ class Pass:
             shown = "" if test is None else f", test {test:.1%}"
             self._progress.ended(run, Phase.DONE, f"validation {state.result.best_validation_accuracy:.1%}{shown}")
             return True
-        failure = state.failure or self._record_crash(run, state)
+        has_begun = len(self.store.attempts(run)) > self._num_attempts_before.get(run, 0)
+        failure = (state.failure if has_begun else None) or self._record_crash(run, state, has_begun)
         self._progress.ended(run, Phase.FAILED, failure.reason)
         for child, blocker in blocked_by(self.plan, [run]).items():
             if child in self.to_run:
                 self._progress.ended(child, Phase.BLOCKED, f"by {self.plan.by_id[blocker].name}")
         return False
 
-    def _record_crash(self, run: str, state: RunState) -> Failure:
+    def _record_crash(self, run: str, state: RunState, has_begun: bool) -> Failure:
         """A worker that died could not say why; say so in its place."""
-        attempts = self.store.attempts(run)
-        attempt = attempts[-1] if attempts else self.store.begin_attempt(run)
+        attempt = self.store.attempts(run)[-1] if has_begun else self.store.begin_attempt(run)
         failure = Failure(
             reason=state.corrupt or "the worker process died (killed, out of memory, or its machine was lost)",
             is_permanent=False,

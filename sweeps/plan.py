@@ -190,7 +190,7 @@ def decide(
             decision = Decision(job=job, will_run=True, reason=_why_unfinished(job, state, earlier.get(job.name)))
         else:
             changed = _what_changed(job, states, module_digest)
-            parent_runs = any(decisions[parent].starts_over for parent in job.parents)
+            parent_runs = any(decisions[parent].will_run for parent in job.parents)
             is_again = wishes.reruns_changed and bool(changed or parent_runs)
             reason = "; ".join(["done", *changed]) if not is_again else "; ".join(changed) or "parent retrained"
             decision = Decision(job=job, will_run=is_again, reason=reason, starts_over=is_again)

@@ -50,6 +50,11 @@ def _source_request(source_data: str | None, data: DataRequest) -> DataRequest:
     """Given, or the data set's own source set, or the pictures outside its limit."""
     if source_data is not None:
         name, path = parse_data(source_data)
+        if (name, _resolved(path)) == (data.name, _resolved(data.path)):
+            raise DataError(
+                f"--source-data {source_data} is the data itself, and would show its test pictures to the teacher; "
+                "give other data, or --limit N to pretrain on the pictures outside it"
+            )
         return DataRequest(name=name, path=path, image_size=data.image_size)
     own = plugins.constant(Kind.DATA, data.name, "SOURCE_DATA", None)
     if own is not None:
@@ -61,3 +66,7 @@ def _source_request(source_data: str | None, data: DataRequest) -> DataRequest:
             f"or --limit N to pretrain on the pictures outside it; {OPTIONS}"
         )
     return dataclasses.replace(data, part=Part.OUTSIDE_LIMIT)
+
+
+def _resolved(path: str | None) -> str | None:
+    return None if path is None else str(Path(path).expanduser().resolve())

@@ -159,7 +159,9 @@ class LiveTable:
             )
         for line in lines:
             table.add_row(*_cells(line, self._board.job_seconds_left(line.job.id)))
-        return Group(table, Text(self._totals(len(self._board.lines) - len(lines)), style="bold"))
+        failed = [line for line in self._board.lines.values() if line.phase is Phase.FAILED]
+        reasons = [Text(f"{line.job.name}: {line.note}", style=STYLES[Phase.FAILED]) for line in failed[:3]]
+        return Group(table, *reasons, Text(self._totals(len(self._board.lines) - len(lines)), style="bold"))
 
     def _totals(self, num_hidden: int) -> str:
         counts = [f"{self._board.count(phase)} {phase.value}" for phase in Phase if self._board.count(phase)]

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sweeps.plan import Decision
     from sweeps.resources import Resources
     from sweeps.sweep import Sweep, SweepRequest
+    from trainers.spec import Role
     from trainers.storage import Store
 
 
@@ -49,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, terminate)
     try:
         return _list() if args.list else _run(args)
-    except SweepError as error:
+    except (SweepError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -64,7 +65,7 @@ def _run(args: argparse.Namespace) -> int:
     from sweeps.sweep import data_or_placeholder, data_prepared_first, make_sweep
     from trainers.storage import Store
 
-    _check_resources(args)
+    _resources(args, has_gpu=False)  # said before anything is prepared or started
     console, request, store = Console(), _request(args), Store(args.store)
     if args.plan:
         store.check_version()
@@ -78,15 +79,16 @@ def _run(args: argparse.Namespace) -> int:
     return _report(sweep, store, console)
 
 
-def _check_resources(args: argparse.Namespace) -> None:
-    """ResourceError for a wish that makes no sense on any machine, before anything is started."""
+def _resources(args: argparse.Namespace, *, has_gpu: bool) -> dict[Role, Resources]:
+    """What a job of each role asks for; ResourceError for a wish that makes no sense on any machine."""
     from sweeps.resources import parse_per_role, resources_per_role
     from trainers.errors import ResourceError
 
-    cpus = parse_per_role("--cpus-per-trial", args.cpus_per_trial)
-    resources_per_role(has_gpu=False, cpus=cpus, gpus=parse_per_role("--gpus-per-trial", args.gpus_per_trial))
     if args.max_concurrent is not None and args.max_concurrent < 1:
         raise ResourceError(f"--max-concurrent is {args.max_concurrent}; allowed: 1 or more")
+    cpus = parse_per_role("--cpus-per-trial", args.cpus_per_trial)
+    gpus = parse_per_role("--gpus-per-trial", args.gpus_per_trial)
+    return resources_per_role(has_gpu=has_gpu, cpus=cpus, gpus=gpus)
 
 
 def _request(args: argparse.Namespace) -> SweepRequest:
@@ -170,22 +172,17 @@ def _run_passes(
     """Run passes on these machines, with the progress that fits the console."""
     from sweeps.passes import Setup
     from sweeps.progress import Board, BoardProgress, LiveTable
-    from sweeps.resources import parse_per_role, resources_per_role
     from sweeps.sweep import git_state, run_passes, set_aside_stale
 
     setup = Setup(
-        resources=resources_per_role(
-            has_gpu=any(machine.gpus for machine in machines),
-            cpus=parse_per_role("--cpus-per-trial", args.cpus_per_trial),
-            gpus=parse_per_role("--gpus-per-trial", args.gpus_per_trial),
-        ),
+        resources=_resources(args, has_gpu=any(machine.gpus for machine in machines)),
         machines=machines,
         num_images=sweep.num_images,
         max_concurrent=1 if args.serial else args.max_concurrent,
         allow_weak_teacher=args.allow_weak_teacher,
         git=git_state(Path(__file__).parent),
     )
-    setup.check_feasible(sweep.plan)
+    setup.check_feasible(decision.job for decision in to_run.values())
     board = Board(sweep.plan, set(sweep.plan.by_id) - set(to_run), setup.num_slots(sweep.plan), setup.epoch_cost)
     set_aside_stale(store, to_run)
     is_live = console.is_terminal and not args.quiet
@@ -201,7 +198,7 @@ def _report(sweep: Sweep, store: Store, console: Console) -> int:
 
     written = write_ranking(store, plan_id=sweep.plan.plan_id)
     render(written.ranking, written.gains, written.runs, console)
-    console.print(f"tables: {store.table_file('ranking').parent}", soft_wrap=True, highlight=False)
+    console.print(f"tables: {store.table_file('ranking').parent}", soft_wrap=True, highlight=False, markup=False)
     return 0 if (written.runs["status"] == "ok").all() else 1
 
 

@@ -27,6 +27,7 @@ class PlanSearcher(Searcher):  # type: ignore[misc]  # ray ships no types for it
         super().__init__(metric="validation_accuracy", mode="max")
         self._frontier, self._on_start, self._on_epoch, self._on_end = frontier, on_start, on_epoch, on_end
         self._runs: dict[str, str] = {}
+        self.error: OSError | None = None
 
     def set_max_concurrency(self, max_concurrent: int) -> bool:
         """The frontier limits concurrency itself; Tune's own limiter would swallow completions."""
@@ -34,7 +35,7 @@ class PlanSearcher(Searcher):  # type: ignore[misc]  # ray ships no types for it
 
     def suggest(self, trial_id: str) -> dict[str, str] | str | None:  # type: ignore[override]
         """The next job that fits, None while jobs wait for what runs, FINISHED when nothing is left to start."""
-        job = self._frontier.start_next()
+        job = self._frontier.start_next() if self.error is None else None
         if job is not None:
             self._runs[trial_id] = job.id
             self._on_start(job.id)
@@ -48,10 +49,21 @@ class PlanSearcher(Searcher):  # type: ignore[misc]  # ray ships no types for it
             self._on_epoch(self._runs[trial_id], result)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """A trial ended, for good: what it was for is done or failed."""
+        """A trial ended, for good: what it was for is done or failed.
+
+        Tune swallows what is raised here and would wait for ever, so an error of the store is kept in
+        `error`, and nothing more is started.
+        """
         run = self._runs.pop(trial_id, None)
-        if run is not None:
-            self._frontier.end(run, is_ok=self._on_end(run))
+        if run is None:
+            return
+        is_ok = False
+        try:
+            is_ok = self._on_end(run)
+        except OSError as store_error:
+            self.error = self.error or store_error
+        finally:
+            self._frontier.end(run, is_ok=is_ok)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the next start plans again from the store."""

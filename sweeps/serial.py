@@ -16,7 +16,7 @@ def this_machine() -> Resources:
 
 def run_serially(work: Pass) -> None:
     """Every job, one after the other, in an order that respects the graph."""
-    frontier = work.frontier(max_concurrent=1)
+    frontier = work.frontier()
     while (job := frontier.start_next()) is not None:
         work.on_start(job.id)
         try:

@@ -63,7 +63,7 @@ class Sweep:
         states = {job.id: store.state(job.id) for job in self.plan.jobs}
         forced = self.plan.descendants(self.plan.matching(self.request.force))
         wishes = Wishes(forced=frozenset(forced), reruns_changed=self.request.rerun_changed)
-        return decide(self.plan, states, _earlier_specs(store, self.request.sweep), plugins.module_digest, wishes)
+        return decide(self.plan, states, _earlier_specs(store, self), plugins.module_digest, wishes)
 
     @property
     def num_images(self) -> dict[str, int]:
@@ -182,11 +182,12 @@ def _worth_another_try(plan: Plan, store: Store) -> set[str]:
     return unfinished - plan.descendants(hopeless)
 
 
-def _earlier_specs(store: Store, sweep: str) -> dict[str, RunSpec]:
-    """The spec that each job name had when this sweep was last planned."""
+def _earlier_specs(store: Store, sweep: Sweep) -> dict[str, RunSpec]:
+    """The spec that each job name had when this sweep was last planned otherwise."""
     specs: dict[str, RunSpec] = {}
     for plan in store.plans():
-        for job in plan.jobs if plan.sweep == sweep else ():
+        is_other = plan.plan_id != sweep.plan.plan_id and plan.sweep == sweep.request.sweep
+        for job in plan.jobs if is_other else ():
             try:
                 specs[f"{job.label}@{job.seed}"] = store.spec(job.run_id)
             except CorruptFileError:

@@ -10,15 +10,15 @@ import os
 import socket
 import traceback
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from trainers.errors import CorruptFileError, StoreError, SweepError
+from trainers.execution import Execution
 from trainers.result import EpochRecord, Failure, Started
 from trainers.spec import RunSpec, run_id
 from trainers.storage import WEIGHTS, Attempt, Store, now
 
-if TYPE_CHECKING:
-    from trainers.loop import Execution
+FAULTS_OF_A_DEVICE = ("OutOfMemoryError", "AcceleratorError")
+"""torch's errors, by name, after which the process must not be used again and another try may succeed."""
 
 
 def train(store: Store, run: str, execution: Execution) -> Iterator[EpochRecord]:
@@ -74,7 +74,7 @@ def _may_pass(error: BaseException) -> bool:
     """Whether the fault lies with the machine rather than with the job."""
     if isinstance(error, OSError):
         return not isinstance(error, StoreError) and error.errno != errno.ENOSPC
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return isinstance(error, MemoryError) or type(error).__name__ in FAULTS_OF_A_DEVICE
 
 
 def _set_damaged_parents_aside(store: Store, spec: RunSpec, attempt: Attempt) -> None:

@@ -33,6 +33,7 @@ TABLES = {"pandas", "pyarrow", "numpy", "scipy", "rich", "plotly", "matplotlib"}
 ALLOWED: dict[str, set[str]] = {
     # layer 0 and 1: the vocabulary
     "trainers.errors": set(),
+    "trainers.execution": set(),
     "trainers.spec": WORDS | {"msgspec"},
     "trainers.plugins": WORDS,
     # layer 2: records and the store
@@ -47,7 +48,7 @@ ALLOWED: dict[str, set[str]] = {
     "trainers.models.*": LANGUAGE | {"torch", "torchvision"},
     "trainers.objectives.*": LANGUAGE | {"torch"},
     **{name: RECORDS | TRAINING | TORCH | {"trainers.prepare", "numpy", "msgspec"} for name in TRAINING},
-    "trainers.loop": RECORDS | TRAINING | {"trainers.prepare", "torch"},
+    "trainers.loop": RECORDS | TRAINING | {"trainers.prepare", "trainers.execution", "torch"},
     # layers 6 and 7: what to run, and in what order
     "sweeps.plan": RECORDS,
     "sweeps.recipes": RECORDS,
@@ -60,11 +61,11 @@ ALLOWED: dict[str, set[str]] = {
     # layer 8: running it
     **{name: RECORDS | PLANNING | RUNNING | {"rich"} for name in RUNNING},
     "sweeps.sweep": RECORDS | PLANNING | RUNNING | {"trainers.prepare", "trainers.pretrained"},
-    "sweeps.trial": RECORDS | {"trainers.loop"},
-    "sweeps.passes": RECORDS | PLANNING | {"sweeps.progress", "trainers.loop"},
+    "sweeps.trial": RECORDS | {"trainers.execution", "trainers.loop"},
+    "sweeps.passes": RECORDS | PLANNING | {"sweeps.progress", "trainers.execution"},
     "sweeps.serial": RECORDS | PLANNING | RUNNING | {"torch"},
     "sweeps.searcher": RECORDS | PLANNING | {"ray"},
-    "sweeps.execute": RECORDS | PLANNING | RUNNING | {"trainers.loop", "ray"},
+    "sweeps.execute": RECORDS | PLANNING | RUNNING | {"trainers.execution", "ray"},
     "sweeps.arguments": set(),
     # layer 6': what came out
     "analysis.*": RECORDS | TABLES | {"analysis"},

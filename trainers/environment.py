@@ -15,6 +15,9 @@ from trainers.plugins import Kind
 from trainers.result import Environment
 from trainers.spec import RunSpec
 
+LOOP = tuple(f"trainers.{name}" for name in ("training", "augment", "optim", "network", "evaluate", "randomness"))
+"""The modules of the loop that every run goes through."""
+
 UNESSENTIAL = ("host", "git_commit", "git_is_dirty")
 """Fields that may differ between two attempts whose numbers are still the same bit for bit."""
 
@@ -42,9 +45,9 @@ def gives_same_numbers(one: Environment, other: Environment) -> bool:
     return dataclasses.replace(other, **neutral) == one
 
 
-def _modules(spec: RunSpec) -> tuple[str, str]:
-    """The plug-ins whose code decides the run's numbers."""
-    return f"{Kind.MODEL.value}.{spec.model.name}", f"{Kind.OBJECTIVE.value}.{spec.objective.name}"
+def _modules(spec: RunSpec) -> tuple[str, ...]:
+    """The modules whose code decides the run's numbers."""
+    return (f"{Kind.MODEL.value}.{spec.model.name}", f"{Kind.OBJECTIVE.value}.{spec.objective.name}", *LOOP)
 
 
 def _cpu_name() -> str:

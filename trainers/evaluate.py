@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from trainers.augment import to_float
 
-BATCH_SIZE = 500
-"""Of evaluation only: logits do not depend on it beyond float rounding, and it is the same everywhere."""
+PIXELS_PER_BATCH = 500 * 32 * 32
+"""Of evaluation only: so many pictures that large ones fit as well; a function of the data alone."""
 
 
 def predict(network: nn.Module, images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
@@ -25,8 +25,9 @@ def predict(network: nn.Module, images: npt.NDArray[np.uint8], device: torch.dev
 
 
 def accuracy(logits_NK: Tensor, labels_N: Tensor) -> float:
-    """Share of pictures whose largest logit is their label's."""
-    return (logits_NK.argmax(dim=1) == labels_N).double().mean().item()
+    """Share of the labelled pictures (label 0 or more) whose largest logit is their label's."""
+    is_labelled_N = labels_N >= 0
+    return (logits_NK.argmax(dim=1) == labels_N)[is_labelled_N].double().mean().item()
 
 
 def cross_entropy(logits_NK: Tensor, labels_N: Tensor) -> float:
@@ -35,5 +36,6 @@ def cross_entropy(logits_NK: Tensor, labels_N: Tensor) -> float:
 
 
 def _batches(images: npt.NDArray[np.uint8]) -> Iterator[Tensor]:
-    for start in range(0, max(1, len(images)), BATCH_SIZE):  # no pictures are one batch of none: (0, K) logits
-        yield torch.from_numpy(np.array(images[start : start + BATCH_SIZE]))
+    size = max(1, PIXELS_PER_BATCH // images.shape[1] ** 2)
+    for start in range(0, max(1, len(images)), size):  # no pictures are one batch of none: (0, K) logits
+        yield torch.from_numpy(np.array(images[start : start + size]))

@@ -59,15 +59,13 @@ def decode(file: Path, kind: type[T]) -> T:
         raise CorruptFileError(f"{file} is damaged: {error}") from error
 
 
-def write(file: Path, content: bytes, *, and_remove: bool = False) -> None:
+def write(file: Path, content: bytes) -> None:
     """Replace a file as one step: written aside, synchronised, renamed."""
     aside = _write_aside(file, content)
     try:
         os.replace(aside, file)
     finally:
         aside.unlink(missing_ok=True)
-    if and_remove:
-        file.unlink()
 
 
 def create(file: Path, content: bytes) -> bool:

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 
 from trainers.checkpoint import encode_state
 from trainers.environment import describe_environment
 from trainers.errors import CorruptFileError, WeakTeacherError
+from trainers.execution import Execution
 from trainers.result import EpochRecord
 from trainers.spec import RunSpec, run_id
 from trainers.storage import Attempt, Store, now
 from trainers.training import Training
-
-
-@dataclass(frozen=True, kw_only=True)
-class Execution:
-    """How a run is carried out: nothing here may change its numbers, so nothing here is in a spec."""
-
-    num_threads: int = 1
-    allow_weak_teacher: bool = False
-    git: tuple[str, bool] = ("", False)
 
 
 def epochs(spec: RunSpec, store: Store, attempt: Attempt, execution: Execution) -> Iterator[EpochRecord]:
@@ -32,7 +23,7 @@ def epochs(spec: RunSpec, store: Store, attempt: Attempt, execution: Execution) 
     again: a weak teacher, weights that do not fit, a loss that is not finite.
     """
     torch.set_num_threads(execution.num_threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device(execution)
     environment = describe_environment(spec, device, execution.num_threads, execution.git)
     if spec.teacher is not None and not execution.allow_weak_teacher:
         _check_teacher(store, spec.teacher)
@@ -48,6 +39,11 @@ def epochs(spec: RunSpec, store: Store, attempt: Attempt, execution: Execution) 
     result = training.result(attempt, started_at)
     if not store.finish(attempt, result):
         attempt.log("another attempt had finished this run before; its result stands")
+
+
+def choose_device(execution: Execution) -> torch.device:
+    """CUDA for a job that was given a GPU, if torch sees one (a cluster may count GPUs that are not there)."""
+    return torch.device("cuda" if execution.uses_gpu and torch.cuda.is_available() else "cpu")
 
 
 def _check_teacher(store: Store, teacher: RunSpec) -> None:

@@ -7,6 +7,7 @@ where they came from, so that the same pictures are the same data wherever they 
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -54,7 +55,7 @@ class DataRequest:
     @property
     def title(self) -> str:
         """The name of the data set in results and tables."""
-        variant = f":{self.path}" if self.name == "plates" and self.path else ""
+        variant = f":{Path(self.path).name}" if self.path else ""
         return f"{self.name}{variant}" + (" outside the limit" if self.part is Part.OUTSIDE_LIMIT else "")
 
 
@@ -84,6 +85,8 @@ def prepare(store: Store, request: DataRequest, on_image: Callable[[int, int], N
     if len(raw.class_names) < 2:
         raise DataError(f"{raw.origin} has {len(raw.class_names)} classes; needed: 2 or more")
     selection = select(raw.labels, request.limit, request.part)
+    if not sum(len(indices) for _, indices in selection.values()):
+        raise DataError(f"{raw.origin} has no picture outside --limit {request.limit}; use a smaller one")
     _check_selection(selection, raw)
     folder = store.begin_data()
     try:
@@ -209,6 +212,7 @@ def _write_splits(
     """Decode every selected picture into `folder`; gives the pixels per side."""
     size = image_size or _common_size(raw, selection)
     total = sum(len(indices) for _, indices in selection.values())
+    _check_free_space(folder, total * size * size * 3)
     done = 0
     for split in Split:
         origin, indices = selection.get(split, (split, np.arange(0)))
@@ -227,6 +231,16 @@ def _write_splits(
         images.flush()
         np.save(_labels_file(folder, split), raw.labels[origin][indices] if len(indices) else np.arange(0))
     return size
+
+
+def _check_free_space(folder: Path, needed_bytes: int) -> None:
+    """DataError before the disk is full: a mapped file would end the process without a word."""
+    free_bytes = shutil.disk_usage(folder).free
+    if needed_bytes > free_bytes:
+        raise DataError(
+            f"the pictures need {needed_bytes / 1e9:.1f} GB and {folder.parent} has {free_bytes / 1e9:.1f} GB; "
+            "free some space, use --limit or a smaller --image-size, or choose another --store"
+        )
 
 
 def _common_size(raw: RawData, selection: Selection) -> int:

@@ -22,6 +22,7 @@ def generator(purpose: str, seed: int, epoch: int = 0) -> torch.Generator:
 @contextmanager
 def seeded(purpose: str, seed: int, epoch: int = 0) -> Iterator[None]:
     """Global generators seeded inside (for initialisers and dropout, which take no other), restored after."""
-    with torch.random.fork_rng():
+    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
+    with torch.random.fork_rng(devices=devices):
         torch.manual_seed(derived_seed(purpose, seed, epoch))
         yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
@@ -175,7 +175,6 @@ class PlanRecord:
     data_name: str
     planned_at: str
     jobs: tuple[PlannedJob, ...]
-    notes: tuple[str, ...] = field(default_factory=tuple)
 
 
 PREDICTIONS_SCHEMA = pa.schema(

@@ -207,7 +207,7 @@ def run_id(spec: RunSpec) -> str:
 
 def group_id(spec: RunSpec) -> str:
     """The identity of a training apart from every seed, its parents' too: the unit that gets a mean."""
-    return digest_of({"schema": SCHEMA_VERSION, "group": _without_seeds(_typed_dict(spec))})
+    return digest_of({"schema": SCHEMA_VERSION, "group": without_seeds(_typed_dict(spec))})
 
 
 def _typed_dict(spec: RunSpec) -> dict[str, Any]:
@@ -215,10 +215,11 @@ def _typed_dict(spec: RunSpec) -> dict[str, Any]:
     return to_dict(from_dict(RunSpec, to_dict(spec)))
 
 
-def _without_seeds(content: Any) -> Any:
+def without_seeds(content: Any) -> Any:
+    """Plain data of a spec apart from every seed, its parents' too."""
     if not isinstance(content, dict):
         return content
-    return {key: _without_seeds(value) for key, value in content.items() if key not in ("seed", "view_seed")}
+    return {key: without_seeds(value) for key, value in content.items() if key not in ("seed", "view_seed")}
 
 
 def flatten(spec: RunSpec) -> dict[str, Any]:

@@ -51,7 +51,9 @@ class Store:
         """Create or check the folder: StoreError if it cannot be written or a newer version made it."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            write(self.root / f".probe-{uuid.uuid4().hex}", b"", and_remove=True)
+            probe = self.root / f".probe-{uuid.uuid4().hex}"
+            create(probe, b"")
+            probe.unlink()
         except OSError as error:
             raise StoreError(f"store {self.root} cannot be written ({error}); choose another with --store") from error
         self.check_version()
@@ -177,8 +179,7 @@ class Store:
     def finish(self, attempt: Attempt, result: Result) -> bool:
         """Publish a result; False, and nothing changed, if another attempt was first."""
         is_first = create(self.run_folder(attempt.run) / "result.json", encode_record(msgspec.to_builtins(result)))
-        if is_first:
-            self.remove_checkpoints(attempt.run)
+        self.remove_checkpoints(attempt.run)
         return is_first
 
     def _failure(self, run: str) -> Failure | None:
@@ -333,17 +334,20 @@ class Attempt:
         except (OSError, msgspec.MsgspecError) as error:
             raise CorruptFileError(f"{file} cannot be read: {error}") from error
 
-    def write_checkpoint(self, epoch: int, payload: bytes, num_kept: int = 2) -> None:
-        """Save the state after an epoch behind its checksum, then drop all but the newest of this attempt."""
+    def write_checkpoint(self, epoch: int, payload: bytes) -> None:
+        """Save the state after an epoch behind its checksum, then drop all but the newest two of this attempt."""
         digest = hashlib.sha256(payload).hexdigest().encode()
         write(self.folder / _CHECKPOINT.format(epoch=epoch), digest + payload)
-        for old in sorted(self.folder.glob(_ANY_CHECKPOINT))[:-num_kept]:
+        for old in sorted(self.folder.glob(_ANY_CHECKPOINT))[:-2]:
             old.unlink(missing_ok=True)
 
 
 def read_checkpoint(file: Path) -> bytes:
     """The payload of a checkpoint; CorruptFileError if its checksum does not hold."""
-    content = file.read_bytes()
+    try:
+        content = file.read_bytes()
+    except OSError as error:  # another attempt may have removed it since it was listed
+        raise CorruptFileError(f"checkpoint {file} cannot be read: {error}") from error
     digest, payload = content[:_DIGEST_LENGTH], content[_DIGEST_LENGTH:]
     if hashlib.sha256(payload).hexdigest().encode() != digest:
         raise CorruptFileError(f"checkpoint {file} is damaged")

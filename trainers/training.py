@@ -44,6 +44,7 @@ class Training:
         self._teacher = None if spec.teacher is None else trained_network(spec.teacher, store).to(device)
         self._objective = plugins.load(Kind.OBJECTIVE, spec.objective.name).build(**spec.objective.args)
         self._optimizer = build_optimizer(spec.optimizer, self._network.parameters())
+        self._num_macs = num_macs(spec.model)
         self._num_steps = max(1, len(labels) // spec.batch_size)
         self._schedule = build_schedule(spec.schedule, self._optimizer, self._num_steps * spec.epochs)
         self._scaler = torch.amp.GradScaler(device.type, enabled=spec.precision is Precision.FLOAT16)
@@ -196,7 +197,7 @@ class Training:
             test_accuracy=accuracy(logits[Split.TEST], labels_N) if manifest.has_test_labels else None,
             train_accuracy=self._best().train_accuracy,
             num_params=num_params(self._network),
-            num_macs=num_macs(self._spec.model),
+            num_macs=self._num_macs,
             size_bytes=files[WEIGHTS].size_bytes,
             num_train_images=manifest.num_images[Split.TRAIN.value],
             num_validation_images=manifest.num_images[Split.VALIDATION.value],

@@ -65,6 +65,16 @@ def test_a_failed_run_gives_its_reason_and_log(lab: Any, make_spec: Any) -> None
     assert row["best_validation_accuracy"] is None
 
 
+def test_a_student_that_failed_earlier_is_blocked_by_the_teacher_that_fails_now(lab: Any, make_spec: Any) -> None:
+    teacher = make_spec(model="resnet18")
+    student = make_spec(teacher=teacher)
+    lab.fail(student, "the disk was full")
+    lab.fail(teacher, "loss is nan")
+    lab.plan(("teacher_scratch", teacher), ("student_kd_scratch", student))
+    row = row_of(lab, student)
+    assert (row["status"], row["blocked_by"], row["reason"]) == ("blocked", "teacher_scratch", "teacher_scratch failed")
+
+
 def test_a_failed_teacher_blocks_all_descendants_and_the_nearest_failure_is_named(lab: Any, make_spec: Any) -> None:
     grandparent = make_spec(model="resnet18")
     parent = make_spec(model="resnet18", seed=1, init_run=grandparent)
@@ -74,6 +84,9 @@ def test_a_failed_teacher_blocks_all_descendants_and_the_nearest_failure_is_name
     assert [row_of(lab, spec)["blocked_by"] for spec in (grandparent, parent, child)] == [None, "pretrain", "pretrain"]
     assert row_of(lab, child)["status"] == "blocked"
     lab.fail(parent)
+    assert row_of(lab, parent)["status"] == "blocked"  # its own failure is an earlier one
+    assert row_of(lab, child)["blocked_by"] == "pretrain"
+    lab.finish(grandparent)
     assert row_of(lab, parent)["status"] == "failed"
     assert row_of(lab, child)["blocked_by"] == "teacher_a"
 

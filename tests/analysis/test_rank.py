@@ -25,6 +25,22 @@ def by_label(lab: Any, **options: Any) -> dict[str, dict[str, Any]]:
     return {row["label"]: row for row in ranked(lab, **options)}
 
 
+def test_two_runs_of_one_seed_are_one_piece_of_evidence(lab: Any, make_spec: Any) -> None:
+    for view_seed, accuracy in ((0, 0.80), (1, 0.90)):
+        lab.finish(make_spec(seed=0, view_seed=view_seed), accuracy)
+    (row,) = ranked(lab, all_runs=True)
+    assert (row["n"], row["validation_accuracy_low"]) == (1, None)
+    assert row["validation_accuracy_mean"] == pytest.approx(0.85)
+
+
+def test_the_ranking_is_printed_as_markdown(lab: Any, make_spec: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    lab.finish(make_spec(), 0.8)
+    lab.plan(("student_scratch", make_spec()))
+    assert main([str(lab.store.root), "--markdown"]) == 0
+    header, rule, row, *_ = capsys.readouterr().out.splitlines()
+    assert header.startswith("| label") and rule.startswith("| ---") and row.startswith("| student")
+
+
 def test_seeds_of_a_group_get_a_mean_and_a_hand_computed_interval(lab: Any, make_spec: Any) -> None:
     for seed, accuracy in enumerate((0.80, 0.82, 0.84)):
         lab.finish(make_spec(seed=seed), accuracy, test_accuracy=accuracy - 0.1, train_seconds=60.0 * (seed + 1))

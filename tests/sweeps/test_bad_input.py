@@ -42,6 +42,8 @@ def refused(outcome: Any) -> str:
         (["--set", "model.stem_stride=null"], "stem_stride is None; allowed: int"),
         (["--set", "model.name=[1]"], "unknown model [1]; have: "),
         (["--set", "optimizer.lr={}"], "Expected `float`, got `object`"),
+        (["--set", "optimizer.momentum=0.9"], "--set optimizer.momentum=0.9 has no effect with adamw"),
+        (["--set", "teacher=5"], "unknown key 'teacher'; have: "),
         (["--epochs", "0"], "epochs is 0; allowed: 1 or more"),
         (["--batch-size", "1"], "batch_size is 1; allowed: 2 or more"),
         (["--seeds", "x"], "--seeds 'x' is not a list of numbers; write for example --seeds 0,1,2"),
@@ -124,6 +126,18 @@ def test_source_data_without_a_pretraining_on_it_is_refused(petite: Any) -> None
     arguments = ["--data", f"parquet:{petite.pictures}", "--source-data", f"parquet:{petite.source}", "--serial"]
     expected = "--source-data is for --pretrained source, and this is --pretrained imagenet"
     assert refused(petite.main(*arguments)) == expected
+
+
+def test_source_data_that_is_the_data_itself_is_refused(petite: Any) -> None:
+    data = f"parquet:{petite.pictures}"
+    line = refused(petite.main("--data", data, "--pretrained", "source", "--source-data", data, "--serial"))
+    assert "is the data itself, and would show its test pictures to the teacher" in line
+
+
+def test_a_limit_that_leaves_nothing_to_pretrain_on_asks_for_a_smaller_one(petite: Any) -> None:
+    data = ["--data", f"parquet:{petite.pictures}", "--limit", "100000"]
+    line = refused(petite.main(*data, "--pretrained", "source", "--serial"))
+    assert line.endswith("has no picture outside --limit 100000; use a smaller one")
 
 
 def test_a_file_of_weights_that_is_not_there_lists_the_choices(petite: Any) -> None:

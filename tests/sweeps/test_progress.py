@@ -12,7 +12,6 @@ from sweeps.plan import Job, Plan, make_plan
 from sweeps.progress import Board, BoardProgress, LiveTable, Phase, format_seconds
 from trainers.spec import Role
 
-
 COSTS = {Role.PRETRAIN: 4.0, Role.TEACHER: 4.0, Role.STUDENT: 1.5, Role.VARIANT: 1.0}
 
 
@@ -119,7 +118,7 @@ def test_the_table_shows_every_phase_in_80_columns(busy: tuple[Board, list[Job]]
         (["done", "200/200"], ["running", "150/200", "87.5%", "50:00"], ["FAILED"], ["BLOCKED"], ["waiting", "0/200"]),
         strict=True,
     ):
-        (line,) = (line for line in lines if job.name in line)
+        line = next(line for line in lines if job.name in line)
         assert all(word in line for word in words), line
 
 

@@ -84,7 +84,7 @@ def test_slots_are_what_fits_at_once(
 def test_what_no_machine_could_run_is_refused_with_what_there_is(make_job: Any) -> None:
     needs = default_resources(has_gpu=False) | {Role.TEACHER: Resources(cpus=3)}
     setup = Setup(resources=needs, machines=(Resources(cpus=2), Resources(cpus=2)))
-    setup.check_feasible(make_plan([make_job("student")]))
+    setup.check_feasible([make_job("student")])
     with pytest.raises(ResourceError) as raised:
-        setup.check_feasible(make_plan([make_job("big", role=Role.TEACHER)]))
+        setup.check_feasible([make_job("big", role=Role.TEACHER)])
     assert str(raised.value).startswith("job 'big@0' (teacher) needs 3 CPUs and 0 GPUs; the largest machines have: 2")

@@ -16,7 +16,8 @@ import pytest
 import torch
 from PIL import Image
 
-from trainers.loop import Execution, epochs
+from trainers.execution import Execution
+from trainers.loop import epochs
 from trainers.result import EpochRecord, Manifest, Result, Split
 from trainers.spec import (
     Augment,

@@ -36,7 +36,7 @@ def test_cross_entropy_by_hand() -> None:
 
 @pytest.mark.parametrize("num_images", [1, 4, 5, 9])
 def test_predictions_come_in_order_whatever_the_batches(num_images: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluate, "BATCH_SIZE", 4)
+    monkeypatch.setattr(evaluate, "PIXELS_PER_BATCH", 4 * 2 * 2)
     images = np.random.default_rng(0).integers(0, 256, (num_images, 2, 2, 3), dtype=np.uint8)
     logits_NK = predict(MeanColour(), images, CPU)
     np.testing.assert_allclose(logits_NK.numpy(), images.mean(axis=(1, 2)) / 255, atol=1e-6)

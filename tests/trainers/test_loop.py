@@ -18,6 +18,9 @@ from torch import Tensor, nn
 
 import trainers
 from trainers.errors import CorruptFileError, SpecError, TrainingError, WeakTeacherError
+from trainers.evaluate import accuracy
+from trainers.execution import Execution
+from trainers.loop import choose_device
 from trainers.network import build_network
 from trainers.result import EpochRecord, Result, Split
 from trainers.spec import Choice, Optimizer, OptimizerName, Precision, RunSpec, Weights, from_dict, group_id, run_id
@@ -76,7 +79,24 @@ def test_a_training_learns_and_its_result_says_so(lab: Any, make_spec: Any) -> N
     assert result.train_seconds > 0
     assert set(result.files) == {WEIGHTS, CURVES, PREDICTIONS}
     assert result.environment.torch == torch.__version__
-    assert set(result.environment.source_digests) == {"trainers.models.conv_plain", "trainers.objectives.cross_entropy"}
+    loop = {"training", "augment", "optim", "network", "evaluate", "randomness"}
+    plug_ins = {"trainers.models.conv_plain", "trainers.objectives.cross_entropy"}
+    assert set(result.environment.source_digests) == plug_ins | {f"trainers.{name}" for name in loop}
+
+
+@pytest.mark.parametrize(
+    ("uses_gpu", "is_there", "device"), [(True, True, "cuda"), (True, False, "cpu"), (False, True, "cpu")]
+)
+def test_a_job_computes_on_the_gpu_that_it_was_given_and_on_no_other(
+    uses_gpu: bool, is_there: bool, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: is_there)
+    assert choose_device(Execution(uses_gpu=uses_gpu)).type == device
+
+
+def test_test_pictures_without_a_label_do_not_count(lab: Any) -> None:
+    logits_NK = torch.tensor([[2.0, 1.0], [2.0, 1.0], [1.0, 2.0]])
+    assert accuracy(logits_NK, torch.tensor([0, -1, 0])) == 0.5
 
 
 def test_every_epoch_is_on_the_curve(lab: Any, make_spec: Any) -> None:
@@ -251,7 +271,7 @@ def test_two_interruptions_and_a_new_process_change_nothing(make_lab: Any, make_
     broken.train_until(spec, 2)
     code = (
         "import sys\nfrom sweeps import trial\n"
-        "from trainers.loop import Execution\nfrom trainers.storage import Store\n"
+        "from trainers.execution import Execution\nfrom trainers.storage import Store\n"
         "store = Store(sys.argv[1]).open(); list(trial.train(store, sys.argv[2], Execution()))"
     )
     command = [sys.executable, "-c", code, str(broken.store.root), run_id(spec)]

@@ -153,7 +153,7 @@ def prepare_quietly(store: Store, request: DataRequest) -> Manifest:
 def test_prepared_arrays_are_the_pictures_and_labels(store: Store, photos: Any, pixels_of: Any) -> None:
     manifest = prepare_quietly(store, photos("data", WHOLE, names=["cat", "dog"]))
     assert manifest.class_names == ("cat", "dog")
-    assert (manifest.image_size, manifest.has_test_labels, manifest.name) == (8, True, "parquet")
+    assert (manifest.image_size, manifest.has_test_labels, manifest.name) == (8, True, "parquet:data")
     assert manifest.num_images == {"train": 20, "validation": 2, "test": 3}
     start = 0
     for split, labels in zip(Split, WHOLE.values(), strict=True):
@@ -246,7 +246,7 @@ def test_within_and_outside_the_limit_are_different_data_named_as_such(store: St
     outside = prepare_quietly(store, replace(request, part=Part.OUTSIDE_LIMIT))
     assert inside.fingerprint != outside.fingerprint
     assert sum(inside.num_images.values()) == sum(outside.num_images.values()) == 40
-    assert outside.name == "parquet outside the limit"
+    assert outside.name == "parquet:data outside the limit"
     assert "outside the first 40" in outside.origin
     pictures = [
         load_split(store, manifest.fingerprint, split)[0].tobytes() for manifest in (inside, outside) for split in Split

@@ -13,7 +13,7 @@ import pytest
 from sweeps import trial
 from trainers import loop
 from trainers.errors import CorruptFileError, StoreError, TrainingError
-from trainers.loop import Execution
+from trainers.execution import Execution
 from trainers.result import EpochRecord
 from trainers.spec import Optimizer, OptimizerName, RunSpec, run_id
 from trainers.storage import WEIGHTS, Store

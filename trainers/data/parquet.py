@@ -1,8 +1,8 @@
 """Images in Parquet as Hugging Face lays them out: `parquet:PATH`, one file or a folder of shards.
 
 Column `image` or `img` is a struct of `bytes` and `path`, column `label` an integer; class names
-come from the schema's metadata. Splits come from the file names (`train-00000-of-00002.parquet`,
-`data_test.parquet`); what names no split counts as training.
+come from the schema's metadata. Splits come from the names of files or of their folders
+(`train-00000-of-00002.parquet`, `default/test/0000.parquet`); where no name says one, all is training.
 """
 
 from __future__ import annotations
@@ -34,8 +34,11 @@ SPLIT_WORDS = {
     "val": Split.VALIDATION,
     "valid": Split.VALIDATION,
     "validation": Split.VALIDATION,
+    "dev": Split.VALIDATION,
     "test": Split.TEST,
     "testing": Split.TEST,
+    "eval": Split.TEST,
+    "evaluation": Split.TEST,
 }
 
 
@@ -49,9 +52,11 @@ def read(path: str | None) -> RawData:
     """Labels and undecoded pictures per split; DataError names the file and column that is wrong."""
     shards: dict[Split, list[_Shard]] = {}
     names: list[str] = []
-    for file in _files(path):
+    files = _files(path)
+    splits = _splits(files, Path(str(path)).expanduser())
+    for file in files:
         shard = _Shard(file)
-        shards.setdefault(_split_of(file), []).append(shard)
+        shards.setdefault(splits[file], []).append(shard)
         if names and shard.class_names and names != shard.class_names:
             raise DataError(f"{file} names other classes than the files before it; a folder must hold one data set")
         names = names or shard.class_names
@@ -99,9 +104,22 @@ def _files(path: str | None) -> list[Path]:
     return files
 
 
-def _split_of(file: Path) -> Split:
-    words = re.split(r"[^a-z0-9]+", file.stem.lower())
-    return next((SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS), Split.TRAIN)
+def _splits(files: list[Path], root: Path) -> dict[Path, Split]:
+    """Every file's split; all training if no file names one, DataError if only some do."""
+    named = {file: _split_named(file.relative_to(root) if root.is_dir() else Path(file.name)) for file in files}
+    silent = [file for file, split in named.items() if split is None]
+    if silent and len(silent) < len(files):
+        raise DataError(f"{silent[0]} names no split and others do; put train, validation or test in its name")
+    return {file: split or Split.TRAIN for file, split in named.items()}
+
+
+def _split_named(path: Path) -> Split | None:
+    """The split that a path names, its file name before its folders: `test/0000.parquet`, `train-00000.parquet`."""
+    for part in reversed(path.with_suffix("").parts):
+        for word in re.split(r"[^a-z0-9]+", part.lower()):
+            if word in SPLIT_WORDS:
+                return SPLIT_WORDS[word]
+    return None
 
 
 def _image_column(file: Path, schema: pa.Schema) -> str:

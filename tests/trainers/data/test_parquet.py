@@ -209,3 +209,25 @@ def test_a_damaged_picture_is_named_by_file_and_row(tmp_path: Path, write_parque
     raw = parquet.read(str(write_parquet(tmp_path / "x.parquet", [b"no picture", b"x"], [0, 1])))
     with pytest.raises(DataError, match=r"image x\.parquet\[0\] cannot be read"):
         raw.decode(Split.TRAIN, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("default/test/0000.parquet", Split.TEST),
+        ("plain/validation/0000.parquet", Split.VALIDATION),
+        ("test/train-00000.parquet", Split.TRAIN),
+        ("evaluation-00000-of-00001.parquet", Split.TEST),
+    ],
+)
+def test_a_folder_names_the_split_where_the_file_does_not(shard: Any, tmp_path: Path, name: str, split: Split) -> None:
+    (tmp_path / "set" / name).parent.mkdir(parents=True)
+    shard(f"set/{name}", [0, 1])
+    assert list(parquet.read(str(tmp_path / "set")).labels) == [split]
+
+
+def test_a_shard_that_names_no_split_beside_others_that_do_is_refused(shard: Any, tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    shard("set/more.parquet", [0, 1])
+    shard("set/test.parquet", [0, 1])
+    assert "more.parquet names no split and others do" in message(tmp_path / "set")

@@ -1,0 +1,52 @@
+"""The plan as a Ray Tune searcher, told by hand what Tune would tell it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sweeps.admission import Ledger
+from sweeps.frontier import Frontier
+from sweeps.plan import make_plan
+from sweeps.resources import Resources
+
+pytestmark = pytest.mark.ray
+searcher = pytest.importorskip("sweeps.searcher")
+
+
+@pytest.fixture
+def two_jobs(make_job: Any) -> tuple[Frontier, Any, Any]:
+    teacher = make_job("teacher")
+    student = make_job("student", teacher=teacher.spec)
+    plan = make_plan([teacher, student])
+    one_cpu = Resources(cpus=1)
+    return Frontier(plan, set(plan.by_id), lambda job: one_cpu, Ledger([one_cpu]), lambda job: 1.0), teacher, student
+
+
+def make_searcher(frontier: Frontier, on_end: Any) -> Any:
+    return searcher.PlanSearcher(frontier, lambda run: None, lambda run, figures: None, on_end)
+
+
+def test_a_child_is_suggested_once_its_parent_is_done_and_then_the_search_ends(two_jobs: Any) -> None:
+    frontier, teacher, student = two_jobs
+    asked = make_searcher(frontier, lambda run: True)
+    assert asked.suggest("one") == {"run_id": teacher.id}
+    assert asked.suggest("two") is None
+    asked.on_trial_complete("one")
+    assert asked.suggest("two") == {"run_id": student.id}
+    asked.on_trial_complete("two")
+    assert asked.suggest("three") == searcher.PlanSearcher.FINISHED
+
+
+def test_a_store_that_fails_at_the_end_of_a_trial_ends_the_search_instead_of_hanging_it(two_jobs: Any) -> None:
+    def disk_is_gone(run: str) -> bool:
+        raise OSError("stale file handle")
+
+    frontier, teacher, _ = two_jobs
+    asked = make_searcher(frontier, disk_is_gone)
+    assert asked.suggest("one") == {"run_id": teacher.id}
+    asked.on_trial_complete("one")
+    assert frontier.num_running == 0
+    assert asked.suggest("two") == searcher.PlanSearcher.FINISHED
+    assert str(asked.error) == "stale file handle"

@@ -1,0 +1,15 @@
+"""How a run is carried out. Nothing here may change its numbers, so nothing here is in a spec."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """Threads for torch, whether the job was given a GPU, and the commit and dirty flag of the driver's checkout."""
+
+    num_threads: int = 1
+    uses_gpu: bool = False
+    allow_weak_teacher: bool = False
+    git: tuple[str, bool] = ("", False)
