@@ -20,7 +20,7 @@ from trainers.plugins import Kind
 from trainers.prepare import DataRequest, parse_data, prepare, prepared
 from trainers.result import Manifest, PlanRecord, RunState, Split
 from trainers.spec import RunSpec
-from trainers.storage import Store, now
+from trainers.storage import Store, now, read_checkpoint
 
 MAX_PASSES = 2
 """The second takes up what a machine's fault or a damaged parent stopped in the first."""
@@ -151,6 +151,11 @@ def left_to_run(sweep: Sweep, store: Store, say: Callable[[str], None]) -> dict[
     for run, decision in left.items():
         if store.state(run) != RunState():
             say(f"{decision.job.name} runs again: {decision.reason}")
+        for file in store.checkpoints(run):
+            try:
+                read_checkpoint(file)
+            except CorruptFileError as error:
+                say(f"{decision.job.name}: {error}; an earlier one is used, or none")
     return left
 
 

@@ -38,7 +38,7 @@ class ResourceError(SweepError, ValueError):
 
 
 class TrainingError(SweepError, ArithmeticError):
-    """A training cannot go on: a loss that is not finite, or too few images."""
+    """A training cannot go on: a loss that is not finite."""
 
 
 class WeakTeacherError(SweepError, ValueError):

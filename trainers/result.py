@@ -55,7 +55,7 @@ class FileRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """Where and with what a run was trained: recorded, never hashed. Bit-identity holds within equal values."""
+    """Where and with what a run was trained: recorded, never hashed. On a CPU, equal values mean equal bits."""
 
     host: str
     device: str

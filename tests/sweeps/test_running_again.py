@@ -192,6 +192,21 @@ def test_a_killed_sweep_goes_on_to_the_same_bytes(petite: Any, finished: Any, st
     assert result is not None and result.resumed_from_epochs == (1,)
 
 
+def test_a_damaged_checkpoint_is_said_and_leads_to_the_same_bytes(
+    petite: Any, finished: Any, start: Any, wait_for: Any
+) -> None:
+    process = start(*petite.report, "--serial")
+    (run,) = wait_for(lambda: first_checkpoint(petite))
+    process.kill()
+    process.wait()
+    file = Store(petite.store).checkpoints(run)[0]
+    flip_last_byte(file)
+    outcome = petite.main(*petite.report, "--serial")
+    assert outcome.code == 0
+    assert f"checkpoint {file} is damaged; an earlier one is used, or none" in outcome.out
+    assert petite.weights == finished.weights
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_stopped_sweep_ends_with_a_clear_line_and_goes_on(
     petite: Any, start: Any, wait_for: Any, number: signal.Signals, code: int
