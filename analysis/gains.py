@@ -148,7 +148,7 @@ def _mean(rows: list[Row], column: str) -> float | None:
 def _notes(student: _Group, twin: _Group | None, num_pairs: int, teachers: list[Row]) -> list[str]:
     notes = []
     if twin is None:
-        notes.append("no scratch twin: no run with the same recipe, cross_entropy and no teacher")
+        notes.append("no scratch twin among these runs: the same recipe with cross_entropy and no teacher")
     elif num_pairs == 0:
         notes.append("no seed is finished on both sides")
     if twin is not None and twin.smoothing != student.smoothing:

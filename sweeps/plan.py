@@ -228,7 +228,9 @@ def _what_changed(job: Job, states: Mapping[str, RunState], module_digest: Calla
 
 
 def differences(old: RunSpec, new: RunSpec, most: int = 3) -> list[str]:
-    """What changed between two specs, in words, parents included; at most `most` of them."""
+    """What changed between two specs, in words, parents included; at most `most` of them, of other data only that."""
+    if old.data != new.data:
+        return ["other data"]
     before, after = flatten(old), flatten(new)
     keys = [key for key in dict.fromkeys([*after, *before]) if before.get(key) != after.get(key)]
     words = [f"{key} {before.get(key, 'unset')} -> {after.get(key, 'unset')}" for key in keys]

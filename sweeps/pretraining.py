@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainers import plugins
-from trainers.errors import DataError, WeightsError
+from trainers.errors import PRETRAINED_OPTIONS, DataError, WeightsError
 from trainers.files import file_digest
 from trainers.plugins import Kind
 from trainers.prepare import DataRequest, Part, parse_data
 from trainers.spec import Weights
 
-OPTIONS = "have: --pretrained imagenet, --pretrained FILE (a torchvision ResNet18 state dict), --pretrained source"
 IMAGENET = Weights(name="imagenet: torchvision ResNet18_Weights.IMAGENET1K_V1", digest="f37072fd")
 """The digest is the start of the file's SHA-256, as torchvision's file name states it."""
 
@@ -43,7 +42,7 @@ def choose_pretraining(choice: str | None, source_data: str | None, data: DataRe
     try:
         return Pretraining(weights=Weights(name="file", digest=file_digest(file)), path=file)
     except OSError as error:
-        raise WeightsError(f"--pretrained {chosen} cannot be read ({error.strerror}); {OPTIONS}") from error
+        raise WeightsError(f"--pretrained {chosen} cannot be read ({error.strerror}); {PRETRAINED_OPTIONS}") from error
 
 
 def _source_request(source_data: str | None, data: DataRequest) -> DataRequest:
@@ -62,8 +61,8 @@ def _source_request(source_data: str | None, data: DataRequest) -> DataRequest:
         return DataRequest(name=name, path=path, image_size=data.image_size, limit=data.limit)
     if data.limit is None:
         raise DataError(
-            f"--pretrained source: {data.name} has no source set of its own; give --source-data NAME[:PATH], "
-            f"or --limit N to pretrain on the pictures outside it; {OPTIONS}"
+            f"--pretrained source: {data.name} has no source set of its own; add --source-data NAME[:PATH], "
+            f"or --limit N to pretrain on the pictures outside it; {PRETRAINED_OPTIONS}"
         )
     return dataclasses.replace(data, part=Part.OUTSIDE_LIMIT)
 

@@ -105,7 +105,7 @@ def make_sweep(store: Store, request: SweepRequest, get_data: Callable[[DataRequ
     check_settings(request.settings, jobs)
     plan = make_plan(jobs).restricted(only=request.only, exclude=request.exclude)
     plan.matching(request.force)
-    is_prepared = UNPREPARED not in (data.fingerprint, source.fingerprint if source else "")
+    is_prepared = not any(one.fingerprint.startswith(UNPREPARED) for one in (data, source) if one is not None)
     return Sweep(request=request, plan=plan, data=data, source=source, pretraining=pretraining, is_prepared=is_prepared)
 
 
@@ -114,7 +114,7 @@ def data_or_placeholder(store: Store) -> Callable[[DataRequest], Manifest]:
 
     def get_data(request: DataRequest) -> Manifest:
         return prepared(store, request) or Manifest(
-            fingerprint=UNPREPARED,
+            fingerprint=f"{UNPREPARED}: {request.title}",
             name=request.title,
             origin=UNPREPARED,
             class_names=("?", "?"),
@@ -188,9 +188,9 @@ def _worth_another_try(plan: Plan, store: Store) -> set[str]:
 
 
 def _earlier_specs(store: Store, sweep: Sweep) -> dict[str, RunSpec]:
-    """The spec that each job name had when this sweep was last planned otherwise."""
+    """The spec that each job name had when this sweep was last planned otherwise; {} while ids are provisional."""
     specs: dict[str, RunSpec] = {}
-    for plan in store.plans():
+    for plan in store.plans() if sweep.is_prepared else ():
         is_other = plan.plan_id != sweep.plan.plan_id and plan.sweep == sweep.request.sweep
         for job in plan.jobs if is_other else ():
             try:

@@ -1,5 +1,11 @@
 """Every error a user can cause or meet, each one clear line: what, the value, what is allowed, what to do."""
 
+PRETRAINED_OPTIONS = (
+    "have: --pretrained imagenet, --pretrained FILE (a torchvision ResNet18 state dict), "
+    "--pretrained source (with --source-data NAME[:PATH] or --limit N)"
+)
+"""The three ways to a pretrained teacher, for every message that must name them."""
+
 
 class SweepError(Exception):
     """Root of all errors of this project; the command line shows its message and ends with exit code 2."""

@@ -43,7 +43,8 @@ def decode_image(content: bytes, name: str) -> Image.Image:
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"image {name} cannot be read ({error}); repair or remove it") from error
+        why = "no known picture format" if isinstance(error, UnidentifiedImageError) else error
+        raise DataError(f"image {name} cannot be read ({why}); repair or remove it") from error
 
 
 @contextmanager

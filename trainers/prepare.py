@@ -67,7 +67,8 @@ def parse_data(text: str) -> tuple[str, str | None]:
 
 
 def request_digest(request: DataRequest) -> str:
-    """Changes whenever the request or the files behind it do; reads names and times only."""
+    """Changes whenever the request or the files behind it do; reads names and times only. DataError for nonsense."""
+    _check_request(request)
     module = plugins.load(Kind.DATA, request.name)
     fields = [request.name, request.image_size, request.limit, request.part.value]
     return digest_of([FORMAT_VERSION, fields, module.identity(request.path)])
@@ -80,7 +81,7 @@ def prepared(store: Store, request: DataRequest) -> Manifest | None:
 
 def prepare(store: Store, request: DataRequest, on_image: Callable[[int, int], None]) -> Manifest:
     """Decode what a request asks for, once; `on_image(done, total)` is called per picture."""
-    _check_request(request)
+    digest = request_digest(request)
     raw: RawData = plugins.load(Kind.DATA, request.name).read(request.path)
     if len(raw.class_names) < 2:
         raise DataError(f"{raw.origin} has {len(raw.class_names)} classes; needed: 2 or more")
@@ -92,7 +93,7 @@ def prepare(store: Store, request: DataRequest, on_image: Callable[[int, int], N
     try:
         size = _write_splits(folder, raw, selection, request.image_size, on_image)
         manifest = _manifest(folder, raw, request, size)
-        store.publish_data(folder, manifest, request_digest(request))
+        store.publish_data(folder, manifest, digest)
     finally:
         store.discard_data(folder)
     return manifest

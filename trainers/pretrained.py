@@ -18,13 +18,12 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from trainers.errors import SpecError, WeightsError
+from trainers.errors import PRETRAINED_OPTIONS, SpecError, WeightsError
 from trainers.network import Network, build_body, load_body
 from trainers.spec import Choice, Normalization, Weights
 from trainers.storage import Store
 
 IMAGENET_URL = "https://download.pytorch.org/models/resnet18-f37072fd.pth"
-OPTIONS = "have: --pretrained imagenet, --pretrained FILE (a torchvision ResNet18 state dict), --pretrained source"
 _UNREADABLE = (
     *(OSError, RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError, SafetensorError),
     *(TypeError, AttributeError, AssertionError, struct.error),  # torch's reader of bytes that are no pickle
@@ -40,7 +39,7 @@ def keep_weights(store: Store, weights: Weights, model: Choice, path: Path | Non
     try:
         load_body(Network(build_body(model), Normalization.NONE), model, state)
     except SpecError as error:
-        raise WeightsError(f"{file}: {error}; {OPTIONS}") from error
+        raise WeightsError(f"{file}: {error}; {PRETRAINED_OPTIONS}") from error
     contiguous = {name: value.contiguous() for name, value in state.items()}
     store.write_weights(weights.digest, safetensors.torch.save(contiguous))
 
@@ -51,10 +50,10 @@ def read_state(file: Path) -> dict[str, Tensor]:
         content = _read(file)
     except _UNREADABLE as error:
         line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(f"{file} is not a file of weights ({line}); {OPTIONS}") from error
+        raise WeightsError(f"{file} is not a file of weights ({line}); {PRETRAINED_OPTIONS}") from error
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not state or not all(_is_entry(*item) for item in state.items()):
-        raise WeightsError(f"{file} holds no state dict of tensors; {OPTIONS}")
+        raise WeightsError(f"{file} holds no state dict of tensors; {PRETRAINED_OPTIONS}")
     return state
 
 
@@ -78,7 +77,7 @@ def _imagenet_file(digest: str) -> Path:
         content = file.read_bytes()
     except (URLError, OSError, RuntimeError) as error:
         raise WeightsError(
-            f"ImageNet weights are neither at {file} nor to be had from {IMAGENET_URL} ({error}); {OPTIONS}"
+            f"ImageNet weights are neither at {file} nor to be had from {IMAGENET_URL} ({error}); {PRETRAINED_OPTIONS}"
         ) from error
     if not hashlib.sha256(content).hexdigest().startswith(digest):
         raise WeightsError(f"{file} is damaged (its SHA-256 does not start with {digest}); delete it and run again")

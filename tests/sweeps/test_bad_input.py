@@ -118,7 +118,7 @@ def test_a_picture_that_cannot_be_read_is_named_and_nothing_half_prepared_stays(
 
 def test_pretraining_on_source_data_that_nobody_named_lists_the_choices(petite: Any) -> None:
     line = refused(petite.main("--data", f"parquet:{petite.pictures}", "--pretrained", "source", "--serial"))
-    assert "has no source set of its own; give --source-data NAME[:PATH], or --limit N" in line
+    assert "has no source set of its own; add --source-data NAME[:PATH], or --limit N" in line
     assert all(choice in line for choice in ("--pretrained imagenet", "--pretrained FILE", "--pretrained source"))
 
 

@@ -52,6 +52,13 @@ def test_a_second_run_trains_nothing_and_starts_neither_torch_nor_ray(copied: An
     assert copied.weights == weights
 
 
+def test_a_plan_before_the_data_is_prepared_has_the_jobs_of_the_run(petite: Any) -> None:
+    outcome = petite.main("--epochs", "2", "--plan")
+    assert "9 jobs, 9 would run" in outcome.out and "the data is not prepared yet" in outcome.out
+    rows = {line.split()[0]: line.split()[2] for line in outcome.out.splitlines() if "@0 " in line}
+    assert rows["student_kd_scratch@0"] == "teacher_scratch@0"
+
+
 def test_a_plan_of_what_is_done_says_so(copied: Any) -> None:
     outcome = copied.main(*copied.report, "--plan")
     assert outcome.code == 0
