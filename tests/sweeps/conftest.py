@@ -317,6 +317,11 @@ def wait_for() -> Callable[[Callable[[], Any]], Any]:
     return wait
 
 
+def _heed_interrupts() -> None:
+    """A shell that starts the tests in the background makes its children deaf to SIGINT; a terminal does not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start(petite: Petite) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start the command in a process group of its own; whatever is left of it is killed afterwards."""
@@ -325,6 +330,7 @@ def start(petite: Petite) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     def start_(*arguments: str, store: Path | None = None) -> subprocess.Popen[str]:
         command = dataclasses.replace(petite, store=store or petite.store).command(*arguments)
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        pipes["preexec_fn"] = _heed_interrupts
         processes.append(subprocess.Popen(command, start_new_session=True, cwd=petite.pictures, **pipes))
         return processes[-1]
 
