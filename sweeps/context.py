@@ -32,11 +32,15 @@ SHAPE = ("num_classes", "image_size")
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """The frame of a sweep: `source` is the data to pretrain on, `weights` stand in for a pretraining."""
+    """The frame of a sweep: `source` is the data to pretrain on, `weights` stand in for a pretraining.
+
+    `recipe` holds the recipe's settings, `settings` the user's.
+    """
 
     data: Manifest
     seeds: tuple[int, ...]
-    settings: tuple[Setting, ...]
+    recipe: tuple[Setting, ...]
+    settings: tuple[Setting, ...] = ()
     source: Manifest | None = None
     weights: Weights | None = None
 
@@ -50,11 +54,13 @@ class Context:
         objective: str = "cross_entropy",
         teacher: Job | None = None,
         start: Job | Weights | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> Job:
         """A complete, checked job: the settings that concern it applied, defaults filled in.
 
-        `teacher` is distilled from; training starts from the body of `start`. A pretraining sees
-        the source data, everything else the data.
+        `teacher` is distilled from; training starts from the body of `start`. `settings` (dotted spec
+        key -> value) are the sweep's own: they win over the recipe and lose to the user's. A pretraining
+        sees the source data, everything else the data.
         """
         data = self.source if role is Role.PRETRAIN and self.source is not None else self.data
         shape = dict(zip(SHAPE, (data.num_classes, data.image_size), strict=True))
@@ -71,7 +77,9 @@ class Context:
             "init_run": to_dict(start.spec) if isinstance(start, Job) else None,
             "init_weights": to_dict(start) if isinstance(start, Weights) else None,
         }
-        concerned = [setting for setting in self.settings if setting.scope in (None, role.value, label)]
+        own = tuple(Setting(key=key, value=value) for key, value in (settings or {}).items())
+        everything = (*self.recipe, *own, *self.settings)
+        concerned = [setting for setting in everything if setting.scope in (None, role.value, label)]
         for setting in sorted(concerned, key=lambda setting: not setting.key.endswith(".name")):
             _apply(setting, content)
         return Job(label=label, role=role, spec=_checked(content, label))
@@ -92,10 +100,17 @@ def check_settings(settings: tuple[Setting, ...], jobs: tuple[Job, ...]) -> None
         if not in_scope:
             scopes = dict.fromkeys([job.role.value for job in jobs] + [job.label for job in jobs])
             raise SpecError(f"--set {setting.scope}:{setting.key}: no such role or label; have: {', '.join(scopes)}")
-        keys = dict.fromkeys(key for job in in_scope for key in settable_keys(job.spec))
+        keys = dict.fromkeys(key for job in in_scope for key in _settable_keys(job.spec))
         if setting.key not in keys:
             raise SpecError(f"unknown key {setting.key!r}; have: {', '.join(sorted(keys))}")
         _check_effect(setting, in_scope)
+
+
+def _settable_keys(spec: RunSpec) -> tuple[str, ...]:
+    """The keys of the spec and, of its plug-ins, also the arguments that it leaves out."""
+    chosen = (("model", Kind.MODEL, spec.model), ("objective", Kind.OBJECTIVE, spec.objective))
+    arguments = [f"{key}.{name}" for key, kind, choice in chosen for name in plugins.arguments(kind, choice.name)]
+    return tuple(key for key in dict.fromkeys((*settable_keys(spec), *arguments)) if key not in NOT_SETTABLE)
 
 
 def _check_effect(setting: Setting, jobs: list[Job]) -> None:
@@ -128,7 +143,7 @@ def _apply(setting: Setting, content: dict[str, Any]) -> None:
         shape = {key: value for key, value in content[outer]["args"].items() if key in SHAPE}
         content[outer] = _plugin(PLUGIN_KINDS[outer], setting.value, shape)
     elif outer in PLUGIN_KINDS:
-        if inner in content[outer]["args"]:
+        if inner in plugins.arguments(PLUGIN_KINDS[outer], content[outer]["name"]):
             content[outer]["args"][inner] = setting.value
     elif isinstance(content.get(outer), dict):
         content[outer][inner] = setting.value

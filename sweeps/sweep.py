@@ -97,7 +97,8 @@ def make_sweep(store: Store, request: SweepRequest, get_data: Callable[[DataRequ
     context = Context(
         data=data,
         seeds=request.seeds,
-        settings=(*settings, *request.settings),
+        recipe=settings,
+        settings=request.settings,
         source=source,
         weights=pretraining.weights,
     )

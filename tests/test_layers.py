@@ -44,11 +44,12 @@ ALLOWED: dict[str, set[str]] = {
     "trainers.images": RECORDS | IMAGES,
     "trainers.data.*": RECORDS | IMAGES | {"trainers.images", "torchvision"},
     "trainers.prepare": RECORDS | IMAGES | {"trainers.images"},
+    "trainers.pictures": RECORDS | IMAGES,
     # layers 4 and 5: networks and their training
     "trainers.models.*": LANGUAGE | {"torch", "torchvision"},
     "trainers.objectives.*": LANGUAGE | {"torch"},
-    **{name: RECORDS | TRAINING | TORCH | {"trainers.prepare", "numpy", "msgspec"} for name in TRAINING},
-    "trainers.loop": RECORDS | TRAINING | {"trainers.prepare", "trainers.execution", "torch"},
+    **{name: RECORDS | TRAINING | TORCH | {"trainers.pictures", "numpy", "msgspec"} for name in TRAINING},
+    "trainers.loop": RECORDS | TRAINING | {"trainers.execution", "torch"},
     # layers 6 and 7: what to run, and in what order
     "sweeps.plan": RECORDS,
     "sweeps.recipes": RECORDS,

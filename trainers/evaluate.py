@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainers.augment import to_float
+from trainers.pictures import Pictures
 
 PIXELS_PER_BATCH = 500 * 32 * 32
 """Of evaluation only: so many pictures that large ones fit as well; a function of the data alone."""
 
 
-def predict(network: nn.Module, images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
-    """uint8 pictures (N, S, S, 3) -> float32 logits (N, K) on the CPU, in evaluation mode, unaugmented."""
+def predict(network: nn.Module, pictures: Pictures, device: torch.device) -> Tensor:
+    """N pictures -> float32 logits (N, K) on the CPU, in evaluation mode, unaugmented."""
     network.eval()
     with torch.inference_mode():
-        logits = [network(to_float(batch_NHWC.to(device))).float().cpu() for batch_NHWC in _batches(images)]
+        logits = [network(to_float(batch_NHWC.to(device))).float().cpu() for batch_NHWC in _batches(pictures)]
     return torch.cat(logits)
 
 
@@ -35,7 +35,7 @@ def cross_entropy(logits_NK: Tensor, labels_N: Tensor) -> float:
     return F.cross_entropy(logits_NK.double(), labels_N).item()
 
 
-def _batches(images: npt.NDArray[np.uint8]) -> Iterator[Tensor]:
-    size = max(1, PIXELS_PER_BATCH // images.shape[1] ** 2)
-    for start in range(0, max(1, len(images)), size):  # no pictures are one batch of none: (0, K) logits
-        yield torch.from_numpy(np.array(images[start : start + size]))
+def _batches(pictures: Pictures) -> Iterator[Tensor]:
+    size = max(1, PIXELS_PER_BATCH // pictures.size**2)
+    for start in range(0, max(1, len(pictures)), size):  # no pictures are one batch of none: (0, K) logits
+        yield torch.from_numpy(pictures.take(np.arange(start, min(start + size, len(pictures)))))

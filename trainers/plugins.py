@@ -62,11 +62,6 @@ def docstring(kind: Kind, name: str) -> str:
     return ast.get_docstring(_tree(source_file(kind, name))) or ""
 
 
-def source_digest(kind: Kind, name: str) -> str:
-    """First 12 hexadecimal digits of the SHA-256 of the plug-in's source."""
-    return hashlib.sha256(source_file(kind, name).read_bytes()).hexdigest()[:12]
-
-
 def module_digest(module: str) -> str:
     """First 12 hexadecimal digits of the SHA-256 of a module's source; "" if there is no such module any more."""
     package, _, name = module.rpartition(".")
@@ -94,7 +89,11 @@ def arguments(kind: Kind, name: str) -> dict[str, Any]:
 
 
 def resolve(kind: Kind, name: str, args: dict[str, Any]) -> dict[str, Any]:
-    """The complete arguments of a plug-in: defaults filled in, names and types checked."""
+    """The complete arguments of a plug-in: defaults filled in, names and types checked.
+
+    An argument that came after runs were stored stays out while it has the value that means what was before
+    (the file's `ADDED_ARGUMENTS = {"width": 1.0}`), so that those runs keep their ids.
+    """
     known = arguments(kind, name)
     for key in args:
         if key not in known:
@@ -103,7 +102,8 @@ def resolve(kind: Kind, name: str, args: dict[str, Any]) -> dict[str, Any]:
     missing = [key for key, value in resolved.items() if value is Required.REQUIRED]
     if missing:
         raise PluginError(f"{kind.noun} {name!r} needs {', '.join(missing)}")
-    return resolved
+    added = constant(kind, name, "ADDED_ARGUMENTS", {})
+    return {key: value for key, value in resolved.items() if key not in added or value != added[key]}
 
 
 def _typed(key: str, value: Any, default: Any) -> Any:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainers import plugins
-from trainers.errors import CorruptFileError, DataError
+from trainers.errors import DataError
 from trainers.files import file_digest
 from trainers.images import RawData, to_square
 from trainers.plugins import Kind
@@ -109,15 +109,6 @@ def _manifest(folder: Path, raw: RawData, request: DataRequest, size: int) -> Ma
         num_images={split.value: len(_labels(folder, split)) for split in Split},
         has_test_labels=bool((_labels(folder, Split.TEST) >= 0).any()),
     )
-
-
-def load_split(store: Store, fingerprint: str, split: Split) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Images (N, S, S, 3) uint8, memory-mapped and read-only, and labels (N,) of one prepared split."""
-    folder = store.data_folder(fingerprint)
-    try:
-        return np.load(folder / f"{split.value}_images.npy", mmap_mode="r"), _labels(folder, split)
-    except (OSError, ValueError) as error:
-        raise CorruptFileError(f"prepared data {folder} cannot be read ({error}); delete it and run again") from error
 
 
 def select(labels: Mapping[Split, Indices], limit: int | None, part: Part) -> Selection:

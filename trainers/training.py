@@ -24,7 +24,7 @@ from trainers.measure import num_macs, num_params
 from trainers.network import Network, build_network, load_body
 from trainers.optim import build_optimizer, build_schedule
 from trainers.plugins import Kind
-from trainers.prepare import load_split
+from trainers.pictures import load_split
 from trainers.randomness import generator, seeded
 from trainers.result import Environment, EpochRecord, Manifest, Result, Split, encode_predictions
 from trainers.spec import Precision, RunSpec, from_dict, group_id, run_id, to_dict
@@ -38,7 +38,7 @@ class Training:
         if spec.precision is Precision.FLOAT16 and device.type != "cuda":
             raise SpecError("precision float16 needs a CUDA device; use float32 or bfloat16 here")
         self._spec, self._store, self._device, self._environment = spec, store, device, environment
-        self._images, labels = load_split(store, spec.data, Split.TRAIN)
+        self._pictures, labels = load_split(store, spec.data, Split.TRAIN)
         self._labels_N = torch.from_numpy(labels)
         self._network = initial_network(spec, store).to(device)
         self._teacher = None if spec.teacher is None else trained_network(spec.teacher, store).to(device)
@@ -59,8 +59,8 @@ class Training:
         start = time.perf_counter()
         figures, accuracy_, lr = self._train(epoch)
         train_seconds = time.perf_counter() - start
-        images, labels = load_split(self._store, self._spec.data, Split.VALIDATION)
-        logits_NK = predict(self._network, images, self._device)
+        pictures, labels = load_split(self._store, self._spec.data, Split.VALIDATION)
+        logits_NK = predict(self._network, pictures, self._device)
         validation_loss = cross_entropy(logits_NK, torch.from_numpy(labels))
         _check_validation(validation_loss, epoch, lr)
         record = EpochRecord(
@@ -89,7 +89,7 @@ class Training:
         with seeded("training", spec.seed, epoch):
             for step in range(self._num_steps):
                 indices_B = order_N[step * spec.batch_size : (step + 1) * spec.batch_size]
-                batch_NHWC = torch.from_numpy(np.asarray(self._images[indices_B.numpy()])).to(self._device)
+                batch_NHWC = torch.from_numpy(self._pictures.take(indices_B.numpy())).to(self._device)
                 images_NCHW = apply_views(batch_NHWC, views.select(indices_B).to(self._device))
                 labels_B = self._labels_N[indices_B].to(self._device)
                 rates.append(self._optimizer.param_groups[0]["lr"])
@@ -176,7 +176,7 @@ class Training:
         self._network.body.load_state_dict(self._best_state)
         manifest = self._store.manifest(self._spec.data)
         splits = {split: load_split(self._store, self._spec.data, split) for split in (Split.VALIDATION, Split.TEST)}
-        logits = {split: predict(self._network, images, self._device) for split, (images, _) in splits.items()}
+        logits = {split: predict(self._network, pictures, self._device) for split, (pictures, _) in splits.items()}
         labels_N = torch.from_numpy(splits[Split.TEST][1])
         predictions = {split: (splits[split][1], logits_NK.numpy()) for split, logits_NK in logits.items()}
         files = {

@@ -134,7 +134,8 @@ def make_context(*settings: str, recipe_name: str = "quick", seeds: tuple[int, .
     context = Context(
         data=make_manifest(),
         seeds=seeds,
-        settings=(*recipe(recipe_name).settings(), *map(parse_setting, settings)),
+        recipe=recipe(recipe_name).settings(),
+        settings=tuple(map(parse_setting, settings)),
         source=make_manifest("50ce", class_names=tuple("lmnopqrs")),
     )
     return dataclasses.replace(context, **changes)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from trainers import evaluate
 from trainers.evaluate import accuracy, cross_entropy, predict
+from trainers.pictures import Pictures
 
 CPU = torch.device("cpu")
 
@@ -38,10 +39,10 @@ def test_cross_entropy_by_hand() -> None:
 def test_predictions_come_in_order_whatever_the_batches(num_images: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluate, "PIXELS_PER_BATCH", 4 * 2 * 2)
     images = np.random.default_rng(0).integers(0, 256, (num_images, 2, 2, 3), dtype=np.uint8)
-    logits_NK = predict(MeanColour(), images, CPU)
+    logits_NK = predict(MeanColour(), Pictures(images), CPU)
     np.testing.assert_allclose(logits_NK.numpy(), images.mean(axis=(1, 2)) / 255, atol=1e-6)
 
 
 def test_no_pictures_give_no_predictions_of_the_right_width() -> None:
-    logits_NK = predict(MeanColour(), np.zeros((0, 2, 2, 3), dtype=np.uint8), CPU)
+    logits_NK = predict(MeanColour(), Pictures(np.zeros((0, 2, 2, 3), dtype=np.uint8)), CPU)
     assert logits_NK.shape == (0, 3)

@@ -200,13 +200,13 @@ def test_the_first_epoch_with_the_best_validation_accuracy_is_kept(
 def test_test_pictures_are_read_once_and_only_at_the_end(
     lab: Any, make_spec: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from trainers import prepare
+    from trainers import pictures
 
     spec, seen = make_spec(data=lab.data(), epochs=3), []
 
     def watched(store: Any, fingerprint: str, split: Split) -> Any:
         seen.append(split)
-        return prepare.load_split(store, fingerprint, split)
+        return pictures.load_split(store, fingerprint, split)
 
     monkeypatch.setattr("trainers.training.load_split", watched)
     steps = lab.steps(spec)

@@ -97,7 +97,6 @@ def test_constants_are_read_without_importing() -> None:
 def test_a_digest_is_that_of_the_source_text() -> None:
     source = (ROOT / "trainers" / "models" / "resnet18.py").read_bytes()
     expected = hashlib.sha256(source).hexdigest()[:12]
-    assert plugins.source_digest(Kind.MODEL, "resnet18") == expected
     assert plugins.module_digest("trainers.models.resnet18") == expected
     assert plugins.module_digest("trainers.models.was_deleted") == ""
 

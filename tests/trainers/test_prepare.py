@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from trainers import prepare as preparation
 from trainers.errors import CorruptFileError, DataError, PluginError
-from trainers.prepare import DataRequest, Part, load_split, parse_data, prepare, prepared, request_digest, select
+from trainers.pictures import Pictures, load_split
+from trainers.prepare import DataRequest, Part, parse_data, prepare, prepared, request_digest, select
 from trainers.result import Manifest, Split
 from trainers.storage import Store
 
@@ -150,6 +151,11 @@ def prepare_quietly(store: Store, request: DataRequest) -> Manifest:
     return prepare(store, request, silent)
 
 
+def everything(pictures: Pictures) -> Any:
+    """All pictures of a split (N, S, S, 3)."""
+    return pictures.take(np.arange(len(pictures)))
+
+
 def test_prepared_arrays_are_the_pictures_and_labels(store: Store, photos: Any, pixels_of: Any) -> None:
     manifest = prepare_quietly(store, photos("data", WHOLE, names=["cat", "dog"]))
     assert manifest.class_names == ("cat", "dog")
@@ -157,17 +163,17 @@ def test_prepared_arrays_are_the_pictures_and_labels(store: Store, photos: Any, 
     assert manifest.num_images == {"train": 20, "validation": 2, "test": 3}
     start = 0
     for split, labels in zip(Split, WHOLE.values(), strict=True):
-        images, read_labels = load_split(store, manifest.fingerprint, split)
+        pictures, read_labels = load_split(store, manifest.fingerprint, split)
         assert read_labels.tolist() == labels
-        assert np.array_equal(images, [pixels_of(start + index) for index in range(len(labels))])
+        assert np.array_equal(everything(pictures), [pixels_of(start + index) for index in range(len(labels))])
         start += len(labels)
 
 
-def test_prepared_pictures_are_mapped_and_cannot_be_written(store: Store, photos: Any) -> None:
-    images, _ = load_split(store, prepare_quietly(store, photos("data", WHOLE)).fingerprint, Split.TRAIN)
-    assert isinstance(images, np.memmap)
-    with pytest.raises(ValueError, match="read-only"):
-        images[0] = 0
+def test_taking_pictures_gives_copies_and_leaves_the_prepared_ones_alone(store: Store, photos: Any) -> None:
+    pictures, _ = load_split(store, prepare_quietly(store, photos("data", WHOLE)).fingerprint, Split.TRAIN)
+    before = everything(pictures)
+    pictures.take(np.array([0]))[:] = 0
+    assert np.array_equal(everything(pictures), before)
 
 
 def test_progress_counts_every_picture_once(store: Store, photos: Any) -> None:
@@ -180,8 +186,8 @@ def test_progress_counts_every_picture_once(store: Store, photos: Any) -> None:
 def test_data_without_test_pictures_loads(store: Store, photos: Any, test_shard: dict[str, list[int]]) -> None:
     request = photos("data", {"train.parquet": TWENTY, "validation.parquet": [0, 1], **test_shard})
     manifest = prepare_quietly(store, request)
-    images, labels = load_split(store, manifest.fingerprint, Split.TEST)
-    assert images.shape == (0, 8, 8, 3)
+    pictures, labels = load_split(store, manifest.fingerprint, Split.TEST)
+    assert everything(pictures).shape == (0, 8, 8, 3)
     assert labels.shape == (0,)
     assert not manifest.has_test_labels
 
@@ -249,7 +255,9 @@ def test_within_and_outside_the_limit_are_different_data_named_as_such(store: St
     assert outside.name == "parquet:data outside the limit"
     assert "outside the first 40" in outside.origin
     pictures = [
-        load_split(store, manifest.fingerprint, split)[0].tobytes() for manifest in (inside, outside) for split in Split
+        everything(load_split(store, manifest.fingerprint, split)[0]).tobytes()
+        for manifest in (inside, outside)
+        for split in Split
     ]
     cut = [one[start : start + 192] for one in pictures for start in range(0, len(one), 192)]
     assert len(set(cut)) == 80
