@@ -73,12 +73,16 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class Optimizer:
-    """Learning rate is the peak of the schedule; `momentum` (Nesterov) is SGD's alone."""
+    """Learning rate is the peak of the schedule; `momentum` (Nesterov) is SGD's alone.
+
+    `decays_norm_and_bias` False spares all parameters of one dimension from weight decay.
+    """
 
     name: OptimizerName
     lr: float
     weight_decay: float
     momentum: float = 0.0
+    decays_norm_and_bias: bool = True
 
     def __post_init__(self) -> None:
         _require(self.lr > 0, "optimizer.lr", self.lr, "above 0")
@@ -100,16 +104,26 @@ class Schedule:
 
 @dataclass(frozen=True, kw_only=True)
 class Augment:
-    """Which random views of a picture the training sees: padding in pixels, rotation up to +-degrees."""
+    """Which random views of a picture the training sees: padding in pixels, rotation up to +-degrees.
+
+    `random_crop` takes a random square of pictures that are stored at sizes of their own, not the middle one.
+    `mixup_alpha` above 0 mixes each picture with another, `erasing_probability` greys out a rectangle.
+    """
 
     crop_padding: int = 0
     horizontal_flip: bool = False
     rotation_degrees: float = 0.0
+    random_crop: bool = False
+    mixup_alpha: float = 0.0
+    erasing_probability: float = 0.0
 
     def __post_init__(self) -> None:
         _require(self.crop_padding >= 0, "augment.crop_padding", self.crop_padding, "0 or more")
         angle = self.rotation_degrees
         _require(0 <= angle <= 180, "augment.rotation_degrees", angle, "0 to 180")
+        _require(self.mixup_alpha >= 0, "augment.mixup_alpha", self.mixup_alpha, "0 or more")
+        probability = self.erasing_probability
+        _require(0 <= probability <= 1, "augment.erasing_probability", probability, "0 to 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,8 +139,10 @@ class RunSpec:
     """One training, complete: whatever changes its numbers by intent is here, and nothing else is.
 
     `data` is the fingerprint of the prepared images. `view_seed` alone decides which augmented
-    views are seen, `seed` all else that is random. `teacher` is distilled from; the body of
-    `init_run` or of `init_weights` (all but the classifier) is where training starts.
+    views are seen, `seed` all else that is random. `teacher` is distilled from, together with
+    `co_teachers` if there are any; the body of `init_run` or of `init_weights` (all but the
+    classifier) is where training starts. With 0 `epochs`, `init_weights` are the finished network,
+    classifier included. `ema_decay` above 0 validates and keeps a moving average of the weights.
     """
 
     data: str
@@ -144,21 +160,32 @@ class RunSpec:
     teacher: RunSpec | None = None
     init_run: RunSpec | None = None
     init_weights: Weights | None = None
+    co_teachers: tuple[RunSpec, ...] = ()
+    ema_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(self.epochs >= 1, "epochs", self.epochs, "1 or more")
+        is_given = self.epochs == 0 and self.init_weights is not None
+        _require(self.epochs >= 1 or is_given, "epochs", self.epochs, "1 or more")
         _require(self.batch_size >= 2, "batch_size", self.batch_size, "2 or more (batch normalisation)")
         _require(self.seed >= 0, "seed", self.seed, "0 or more")
         _require(self.view_seed >= 0, "view_seed", self.view_seed, "0 or more")
         twice = self.init_run is not None and self.init_weights is not None
         _require(not twice, "init_weights", self.init_weights, "None when init_run is given")
-        if self.teacher is not None:
-            _check_teacher(self, self.teacher)
+        _require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "0 to below 1")
+        alone = bool(self.co_teachers) and self.teacher is None
+        _require(not alone, "co_teachers", len(self.co_teachers), "none without a teacher")
+        for teacher in self.teachers:
+            _check_teacher(self, teacher)
+
+    @property
+    def teachers(self) -> tuple[RunSpec, ...]:
+        """All runs that this one learns from; () for supervised training."""
+        return () if self.teacher is None else (self.teacher, *self.co_teachers)
 
     @property
     def parents(self) -> tuple[RunSpec, ...]:
         """The runs that must be finished before this one starts."""
-        return tuple(parent for parent in (self.teacher, self.init_run) if parent is not None)
+        return self.teachers if self.init_run is None else (*self.teachers, self.init_run)
 
 
 def _check_teacher(student: RunSpec, teacher: RunSpec) -> None:
@@ -210,37 +237,69 @@ def group_id(spec: RunSpec) -> str:
     return digest_of({"schema": SCHEMA_VERSION, "group": without_seeds(_typed_dict(spec))})
 
 
+LATER_FIELDS: dict[str, dict[str, Any]] = {
+    "": {"co_teachers": (), "ema_decay": 0.0},
+    "optimizer": {"decays_norm_and_bias": True},
+    "augment": {"random_crop": False, "mixup_alpha": 0.0, "erasing_probability": 0.0},
+}
+"""Fields that version 1 did not have yet, each with the value that means what was before: not hashed at that value."""
+
+
 def _typed_dict(spec: RunSpec) -> dict[str, Any]:
     """As the spec is read back: a learning rate of 1 is 1.0, or it would get another id in the store."""
-    return to_dict(from_dict(RunSpec, to_dict(spec)))
+    return _without_later_fields(to_dict(from_dict(RunSpec, to_dict(spec))))
+
+
+def _without_later_fields(content: dict[str, Any]) -> dict[str, Any]:
+    """Plain data of a spec, its parents' too, apart from later fields at the value that means what was before."""
+    kept = _without(content, LATER_FIELDS[""])
+    for outer in ("optimizer", "augment"):
+        kept[outer] = _without(content[outer], LATER_FIELDS[outer])
+    for parent in ("teacher", "init_run"):
+        if content[parent] is not None:
+            kept[parent] = _without_later_fields(content[parent])
+    if content["co_teachers"]:
+        kept["co_teachers"] = [_without_later_fields(teacher) for teacher in content["co_teachers"]]
+    return kept
+
+
+def _without(content: dict[str, Any], neutral: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in content.items() if key not in neutral or value != neutral[key]}
 
 
 def without_seeds(content: Any) -> Any:
     """Plain data of a spec apart from every seed, its parents' too."""
+    if isinstance(content, list | tuple):
+        return [without_seeds(value) for value in content]
     if not isinstance(content, dict):
         return content
     return {key: without_seeds(value) for key, value in content.items() if key not in ("seed", "view_seed")}
 
 
 def flatten(spec: RunSpec) -> dict[str, Any]:
-    """Dotted key -> value, parents included; `args` is not part of a key: `model.strides`."""
+    """Dotted key -> value, parents included; `args` is not part of a key: `model.strides`, `co_teachers.0.epochs`."""
     return dict(_flatten("", to_dict(spec)))
 
 
 def _flatten(prefix: str, content: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for key, value in content.items():
         name = prefix if key == "args" else f"{prefix}.{key}".lstrip(".")
+        if key == "co_teachers":
+            value = {str(index): teacher for index, teacher in enumerate(value)}
         if isinstance(value, dict):
             yield from _flatten(name, value)
         else:
             yield name, value
 
 
-NOT_SETTABLE = ("data", "seed", "teacher", "init_run", "init_weights", "model.num_classes", "model.image_size")
+NOT_SETTABLE = (
+    *("data", "seed", "teacher", "co_teachers", "init_run", "init_weights"),
+    *("model.num_classes", "model.image_size"),
+)
 """What follows from the data, the seeds or other jobs."""
 
 
 def settable_keys(spec: RunSpec) -> tuple[str, ...]:
     """The dotted keys that a user may set for this run."""
-    own = dataclasses.replace(spec, teacher=None, init_run=None, init_weights=None)
-    return tuple(key for key in flatten(own) if key not in NOT_SETTABLE)
+    own = dataclasses.replace(spec, teacher=None, co_teachers=(), init_run=None)
+    return tuple(key for key in flatten(own) if key not in NOT_SETTABLE and not key.startswith("init_weights."))

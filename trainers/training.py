@@ -23,8 +23,8 @@ from trainers.evaluate import accuracy, cross_entropy, predict
 from trainers.measure import num_macs, num_params
 from trainers.network import Network, build_network, load_body
 from trainers.optim import build_optimizer, build_schedule
-from trainers.plugins import Kind
 from trainers.pictures import load_split
+from trainers.plugins import Kind
 from trainers.randomness import generator, seeded
 from trainers.result import Environment, EpochRecord, Manifest, Result, Split, encode_predictions
 from trainers.spec import Precision, RunSpec, from_dict, group_id, run_id, to_dict

@@ -100,6 +100,36 @@ def test_the_golden_group_id_stands() -> None:
     assert group_id(STUDENT) == GOLDEN_GROUP_ID == by_hand
 
 
+LATER = [
+    replace(STUDENT, ema_decay=0.99),
+    replace(STUDENT, co_teachers=(replace(TEACHER, seed=4),)),
+    replace(STUDENT, optimizer=replace(STUDENT.optimizer, decays_norm_and_bias=False)),
+    replace(STUDENT, augment=Augment(random_crop=True)),
+    replace(STUDENT, augment=Augment(mixup_alpha=0.2)),
+    replace(STUDENT, augment=Augment(erasing_probability=0.2)),
+    replace(STUDENT, teacher=replace(TEACHER, ema_decay=0.99)),
+]
+
+
+def test_a_field_that_came_later_is_part_of_the_id_once_it_is_used() -> None:
+    assert len({run_id(spec) for spec in (STUDENT, *LATER)}) == 1 + len(LATER)
+
+
+@pytest.mark.parametrize("spec", LATER)
+def test_a_spec_with_later_fields_is_read_back_as_it_was_written(spec: RunSpec) -> None:
+    assert from_dict(RunSpec, json.loads(canonical_json(to_dict(spec)))) == spec
+
+
+def test_a_record_of_version_1_reads_as_the_spec_that_it_was() -> None:
+    assert from_dict(RunSpec, json.loads(STUDENT_TEXT)) == STUDENT
+
+
+def test_an_ensembles_group_forgets_the_seeds_of_all_its_teachers() -> None:
+    ensembles = [replace(STUDENT, co_teachers=(replace(TEACHER, seed=seed),)) for seed in (4, 5)]
+    assert len({run_id(spec) for spec in ensembles}) == 2
+    assert len({group_id(spec) for spec in ensembles}) == 1
+
+
 def test_an_id_does_not_depend_on_the_order_of_arguments() -> None:
     turned = Choice(name=STUDENT.model.name, args=dict(reversed(STUDENT.model.args.items())))
     assert list(turned.args) != list(STUDENT.model.args)
@@ -197,7 +227,11 @@ def test_a_number_that_is_not_finite_has_no_id(bad: float) -> None:
 
 
 REFUSED = [
-    (lambda: replace(TEACHER, epochs=0), "epochs is 0; allowed: 1 or more"),
+    (lambda: replace(STUDENT, epochs=0), "epochs is 0; allowed: 1 or more"),
+    (lambda: replace(TEACHER, ema_decay=1.0), "ema_decay is 1.0; allowed: 0 to below 1"),
+    (lambda: replace(TEACHER, co_teachers=(TEACHER,)), "co_teachers is 1; allowed: none without a teacher"),
+    (lambda: replace(TEACHER.augment, mixup_alpha=-1.0), "augment.mixup_alpha is -1.0; allowed: 0 or more"),
+    (lambda: replace(TEACHER.augment, erasing_probability=1.5), "augment.erasing_probability is 1.5; allowed: 0 to 1"),
     (lambda: replace(TEACHER, batch_size=1), "batch_size is 1; allowed: 2 or more"),
     (lambda: replace(TEACHER, seed=-1), "seed is -1; allowed: 0 or more"),
     (lambda: replace(TEACHER, view_seed=-1), "view_seed is -1; allowed: 0 or more"),
