@@ -21,7 +21,7 @@ TRAINING = {
     f"trainers.{name}"
     for name in (
         *("augment", "optim", "evaluate", "checkpoint", "measure", "network", "randomness", "environment"),
-        *("pretrained", "training"),
+        *("pretrained", "training", "batches", "features", "criterion", "averaging", "saved", "outcome"),
     )
 }
 PLANNING = {f"sweeps.{name}" for name in ("plan", "recipes", "resources", "context", "pretraining", "admission")}

@@ -15,7 +15,13 @@ from trainers.plugins import Kind
 from trainers.result import Environment
 from trainers.spec import RunSpec
 
-LOOP = tuple(f"trainers.{name}" for name in ("training", "augment", "optim", "network", "evaluate", "randomness"))
+LOOP = tuple(
+    f"trainers.{name}"
+    for name in (
+        *("training", "batches", "augment", "criterion", "features", "averaging", "optim"),
+        *("network", "evaluate", "randomness"),
+    )
+)
 """The modules of the loop that every run goes through."""
 
 UNESSENTIAL = ("host", "git_commit", "git_is_dirty")

@@ -25,8 +25,8 @@ def epochs(spec: RunSpec, store: Store, attempt: Attempt, execution: Execution) 
     torch.set_num_threads(execution.num_threads)
     device = choose_device(execution)
     environment = describe_environment(spec, device, execution.num_threads, execution.git)
-    if spec.teacher is not None and not execution.allow_weak_teacher:
-        _check_teacher(store, spec.teacher)
+    for teacher in () if execution.allow_weak_teacher else spec.teachers:
+        _check_teacher(store, teacher)
     started_at = now()
     training = Training(spec, store, device, environment)
     training.resume(attempt)

@@ -65,8 +65,15 @@ def without_head(model: Choice, state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def load_body(network: Network, model: Choice, state: dict[str, Tensor]) -> None:
     """Start from another network's body; SpecError if anything but the classifier does not fit."""
-    wanted = without_head(model, network.body.state_dict())
-    given = without_head(model, state)
+    _load(network, model, without_head(model, network.body.state_dict()), without_head(model, state))
+
+
+def load_complete(network: Network, model: Choice, state: dict[str, Tensor]) -> None:
+    """Take over another network, classifier included; SpecError if anything does not fit."""
+    _load(network, model, network.body.state_dict(), state)
+
+
+def _load(network: Network, model: Choice, wanted: dict[str, Tensor], given: dict[str, Tensor]) -> None:
     names = {name for name in wanted.keys() | given.keys() if not name.endswith(".num_batches_tracked")}
     wrong = [name for name in sorted(names) if _shape(wanted, name) != _shape(given, name)]
     if wrong:

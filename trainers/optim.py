@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from torch import nn, optim
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR
@@ -12,18 +13,30 @@ from trainers.spec import Optimizer, OptimizerName, Schedule, ScheduleName
 
 def build_optimizer(choice: Optimizer, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
     """AdamW with torch's default betas, or SGD with Nesterov momentum; fused where the device has it."""
-    values = list(parameters)
+    groups = _groups(choice, list(parameters))
     if choice.name is OptimizerName.ADAMW:
-        return optim.AdamW(values, lr=choice.lr, weight_decay=choice.weight_decay, fused=True)
+        return optim.AdamW(groups, lr=choice.lr, weight_decay=choice.weight_decay, fused=True)
     has_momentum = choice.momentum > 0
     return optim.SGD(
-        values,
+        groups,
         lr=choice.lr,
         momentum=choice.momentum,
         nesterov=has_momentum,
         weight_decay=choice.weight_decay,
         fused=True,
     )
+
+
+def _groups(choice: Optimizer, parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
+    """All parameters, or those of one dimension (biases, scales of norms) apart and without decay.
+
+    Goyal et al. 2017, arXiv 1706.02677, section 5.3; He et al. 2018, arXiv 1812.01187, section 3.1.
+    """
+    if choice.decays_norm_and_bias:
+        return [{"params": parameters}]
+    weights = [parameter for parameter in parameters if parameter.ndim > 1]
+    vectors = [parameter for parameter in parameters if parameter.ndim <= 1]
+    return [{"params": weights}, {"params": vectors, "weight_decay": 0.0}]
 
 
 def build_schedule(choice: Schedule, optimizer: optim.Optimizer, num_steps: int) -> LRScheduler:

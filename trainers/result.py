@@ -75,7 +75,8 @@ class Result:
 
     `best_validation_accuracy` is the report's protocol (best over epochs) and belongs to the saved
     weights; being a maximum it is optimistic. `test_accuracy` is read once, for those weights, and
-    is None where the data has no test labels. `parent_weights` maps run ids to SHA-256.
+    is None where the data has no test labels; `train_accuracy` is None where nothing was trained (0
+    epochs). `parent_weights` maps run ids to SHA-256.
     """
 
     run_id: str
@@ -87,7 +88,7 @@ class Result:
     best_validation_accuracy: float
     last_validation_accuracy: float
     test_accuracy: float | None
-    train_accuracy: float
+    train_accuracy: float | None
     num_params: int
     num_macs: int
     size_bytes: int

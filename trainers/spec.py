@@ -201,8 +201,11 @@ def _require(condition: bool, key: str, value: object, allowed: str) -> None:
 
 
 def to_dict(spec: Any) -> dict[str, Any]:
-    """Plain dicts, lists, strings and numbers, as JSON has them."""
-    result: dict[str, Any] = msgspec.to_builtins(spec)
+    """Plain dicts, lists, strings and numbers, as JSON has them, of every field of a dataclass.
+
+    (msgspec alone leaves out what it had filled in by default when it read the value.)
+    """
+    result: dict[str, Any] = msgspec.to_builtins(dataclasses.asdict(spec))
     return result
 
 

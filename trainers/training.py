@@ -7,28 +7,28 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any
+from typing import Any, cast
 
 import msgspec
-import numpy as np
 import torch
 from torch import Tensor
 
-from trainers import plugins
-from trainers.augment import apply_views, draw_views
-from trainers.checkpoint import copy_state, decode_state, decode_weights, encode_weights
+from trainers.averaging import averaged
+from trainers.batches import Batch, EpochViews
+from trainers.checkpoint import copy_state, decode_state
+from trainers.criterion import Criterion
 from trainers.environment import gives_same_numbers
 from trainers.errors import CorruptFileError, SpecError, TrainingError
 from trainers.evaluate import accuracy, cross_entropy, predict
-from trainers.measure import num_macs, num_params
-from trainers.network import Network, build_network, load_body
+from trainers.network import Network
 from trainers.optim import build_optimizer, build_schedule
+from trainers.outcome import History, write_outcome
 from trainers.pictures import load_split
-from trainers.plugins import Kind
 from trainers.randomness import generator, seeded
-from trainers.result import Environment, EpochRecord, Manifest, Result, Split, encode_predictions
-from trainers.spec import Precision, RunSpec, from_dict, group_id, run_id, to_dict
-from trainers.storage import CURVES, PREDICTIONS, WEIGHTS, Attempt, Store, now
+from trainers.result import Environment, EpochRecord, Result, Split
+from trainers.saved import initial_network
+from trainers.spec import Precision, RunSpec, from_dict, run_id
+from trainers.storage import WEIGHTS, Attempt, Store
 
 
 class Training:
@@ -41,15 +41,15 @@ class Training:
         self._pictures, labels = load_split(store, spec.data, Split.TRAIN)
         self._labels_N = torch.from_numpy(labels)
         self._network = initial_network(spec, store).to(device)
-        self._teacher = None if spec.teacher is None else trained_network(spec.teacher, store).to(device)
-        self._objective = plugins.load(Kind.OBJECTIVE, spec.objective.name).build(**spec.objective.args)
-        self._optimizer = build_optimizer(spec.optimizer, self._network.parameters())
-        self._num_macs = num_macs(spec.model)
+        self._average = averaged(self._network, spec.ema_decay) if spec.ema_decay else None
+        self._criterion = Criterion(spec, store, self._network, device)
+        learned = (*self._network.parameters(), *self._criterion.parameters())
+        self._optimizer = build_optimizer(spec.optimizer, learned)
         self._num_steps = max(1, len(labels) // spec.batch_size)
-        self._schedule = build_schedule(spec.schedule, self._optimizer, self._num_steps * spec.epochs)
+        self._schedule = build_schedule(spec.schedule, self._optimizer, max(1, self._num_steps * spec.epochs))
         self._scaler = torch.amp.GradScaler(device.type, enabled=spec.precision is Precision.FLOAT16)
         self.records: list[EpochRecord] = []
-        self._best_epoch, self._best_state = 0, copy_state(self._network.body)
+        self._best_epoch, self._best_state = 0, copy_state(self._evaluated.body)
         self._parent_weights = {run_id(parent): _weights_digest(store, run_id(parent)) for parent in spec.parents}
         self._resumed_from: tuple[int, ...] = ()
         self._is_mixed = False
@@ -60,7 +60,7 @@ class Training:
         figures, accuracy_, lr = self._train(epoch)
         train_seconds = time.perf_counter() - start
         pictures, labels = load_split(self._store, self._spec.data, Split.VALIDATION)
-        logits_NK = predict(self._network, pictures, self._device)
+        logits_NK = predict(self._evaluated, pictures, self._device)
         validation_loss = cross_entropy(logits_NK, torch.from_numpy(labels))
         _check_validation(validation_loss, epoch, lr)
         record = EpochRecord(
@@ -81,7 +81,8 @@ class Training:
         """One pass over shuffled views: mean loss and parts, accuracy on the views, last learning rate."""
         spec, num_images = self._spec, len(self._labels_N)
         order_N = torch.randperm(num_images, generator=generator("order", spec.seed, epoch))
-        views = draw_views(spec.augment, spec.view_seed, epoch, num_images)
+        num_classes = self._store.manifest(spec.data).num_classes
+        views = EpochViews(self._pictures, self._labels_N, spec.augment, spec.view_seed, epoch, num_classes)
         losses: list[dict[str, Tensor]] = []
         num_right = torch.zeros((), device=self._device)
         rates: list[float] = []
@@ -89,38 +90,40 @@ class Training:
         with seeded("training", spec.seed, epoch):
             for step in range(self._num_steps):
                 indices_B = order_N[step * spec.batch_size : (step + 1) * spec.batch_size]
-                batch_NHWC = torch.from_numpy(self._pictures.take(indices_B.numpy())).to(self._device)
-                images_NCHW = apply_views(batch_NHWC, views.select(indices_B).to(self._device))
-                labels_B = self._labels_N[indices_B].to(self._device)
+                batch = views.batch(indices_B, self._device)
                 rates.append(self._optimizer.param_groups[0]["lr"])
-                parts, logits_BK = self._step(images_NCHW, labels_B)
+                parts, logits_BK = self._step(batch)
                 losses.append(parts)
-                num_right += (logits_BK.argmax(dim=1) == labels_B).sum()
+                num_right += (logits_BK.argmax(dim=1) == batch.labels_B).sum()
         figures = {name: torch.stack([parts[name] for parts in losses]).cpu() for name in losses[0]}
         _check_finite(figures["loss"], epoch, rates)
         num_seen = self._num_steps * min(spec.batch_size, num_images)
         means = {name: values.double().mean().item() for name, values in figures.items()}
         return means, num_right.item() / num_seen, rates[-1]
 
-    def _step(self, images_NCHW: Tensor, labels_N: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    def _step(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
         precision = self._spec.precision
         dtype = torch.float16 if precision is Precision.FLOAT16 else torch.bfloat16
-        with torch.autocast(self._device.type, dtype=dtype, enabled=precision is not Precision.FLOAT32):
-            with torch.no_grad():
-                teacher_NK = None if self._teacher is None else self._teacher(images_NCHW).float()
-            logits_NK = self._network(images_NCHW)
-        parts = self._objective(logits_NK.float(), teacher_NK, labels_N)
+        autocast = torch.autocast(self._device.type, dtype=dtype, enabled=precision is not Precision.FLOAT32)
+        parts, logits_BK = self._criterion(batch, autocast)
         self._optimizer.zero_grad()
-        self._scaler.scale(parts["loss"]).backward()
+        self._scaler.scale(parts["loss"]).backward()  # type: ignore[no-untyped-call]
         self._scaler.step(self._optimizer)
         self._scaler.update()
         self._schedule.step()
-        return {name: part.detach() for name, part in parts.items()}, logits_NK.detach()
+        if self._average is not None:
+            self._average.update_parameters(self._network)
+        return {name: part.detach() for name, part in parts.items()}, logits_BK.detach()
+
+    @property
+    def _evaluated(self) -> Network:
+        """The network that is validated and kept: the average if there is one."""
+        return self._network if self._average is None else cast(Network, self._average.module)
 
     def _keep(self, record: EpochRecord) -> None:
         """Validation alone decides which weights are kept; of equals the first."""
         if not self.records or record.validation_accuracy > self._best().validation_accuracy:
-            self._best_epoch, self._best_state = record.epoch, copy_state(self._network.body)
+            self._best_epoch, self._best_state = record.epoch, copy_state(self._evaluated.body)
         self.records.append(record)
 
     def _best(self) -> EpochRecord:
@@ -130,6 +133,8 @@ class Training:
         """All that a new process needs to go on as if nothing had happened."""
         return {
             "network": self._network.body.state_dict(),
+            "average": {} if self._average is None else self._average.state_dict(),
+            "criterion": self._criterion.state(),
             "optimizer": self._optimizer.state_dict(),
             "schedule": self._schedule.state_dict(),
             "scaler": self._scaler.state_dict(),
@@ -162,6 +167,9 @@ class Training:
 
     def _restore(self, state: dict[str, Any]) -> None:
         self._network.body.load_state_dict(state["network"])
+        if self._average is not None:
+            self._average.load_state_dict(state["average"])
+        self._criterion.restore(state["criterion"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])
         self._scaler.load_state_dict(state["scaler"])
@@ -172,72 +180,18 @@ class Training:
         self._resumed_from = (*state["resumed_from"], len(self.records))
 
     def result(self, attempt: Attempt, started_at: str) -> Result:
-        """Read the test split, once, with the weights that validation chose, and write the run's files."""
-        self._network.body.load_state_dict(self._best_state)
-        manifest = self._store.manifest(self._spec.data)
-        splits = {split: load_split(self._store, self._spec.data, split) for split in (Split.VALIDATION, Split.TEST)}
-        logits = {split: predict(self._network, pictures, self._device) for split, (pictures, _) in splits.items()}
-        labels_N = torch.from_numpy(splits[Split.TEST][1])
-        predictions = {split: (splits[split][1], logits_NK.numpy()) for split, logits_NK in logits.items()}
-        files = {
-            WEIGHTS: attempt.write_file(WEIGHTS, encode_weights(self._network.body, self._description(manifest))),
-            PREDICTIONS: attempt.write_file(PREDICTIONS, encode_predictions(predictions)),
-            CURVES: attempt.write_curves(self.records),
-        }
-        train_seconds = sum(record.epoch_seconds for record in self.records)
-        return Result(
-            run_id=run_id(self._spec),
-            group_id=group_id(self._spec),
-            attempt=attempt.token,
-            data_name=manifest.name,
-            initialized_from=_origin(self._spec, self._store),
+        """Write the run's files, with the weights that validation chose."""
+        self._evaluated.body.load_state_dict(self._best_state)
+        history = History(
+            records=tuple(self.records),
             best_epoch=self._best_epoch,
-            best_validation_accuracy=self._best().validation_accuracy,
-            last_validation_accuracy=self.records[-1].validation_accuracy,
-            test_accuracy=accuracy(logits[Split.TEST], labels_N) if manifest.has_test_labels else None,
-            train_accuracy=self._best().train_accuracy,
-            num_params=num_params(self._network),
-            num_macs=self._num_macs,
-            size_bytes=files[WEIGHTS].size_bytes,
-            num_train_images=manifest.num_images[Split.TRAIN.value],
-            num_validation_images=manifest.num_images[Split.VALIDATION.value],
-            num_test_images=manifest.num_images[Split.TEST.value],
-            train_seconds=train_seconds,
-            images_per_second=float(np.mean([record.images_per_second for record in self.records])),
-            started_at=started_at,
-            finished_at=now(),
             environment=self._environment,
-            files=files,
             parent_weights=self._parent_weights,
-            resumed_from_epochs=self._resumed_from,
-            has_mixed_environment=self._is_mixed,
+            resumed_from=self._resumed_from,
+            is_mixed=self._is_mixed,
+            started_at=started_at,
         )
-
-    def _description(self, manifest: Manifest) -> dict[str, Any]:
-        """What a reader of the weights alone needs to know."""
-        return {
-            "run_id": run_id(self._spec),
-            "model": to_dict(self._spec.model),
-            "normalize": self._spec.normalize.value,
-            "class_names": manifest.class_names,
-        }
-
-
-def initial_network(spec: RunSpec, store: Store) -> Network:
-    """The network before its first step: fresh, or with the body of another run or of given weights."""
-    network = build_network(spec)
-    if spec.init_run is not None:
-        load_body(network, spec.model, decode_weights(store.verified_file(run_id(spec.init_run), WEIGHTS)))
-    if spec.init_weights is not None:
-        load_body(network, spec.model, decode_weights(store.weights_file(spec.init_weights.digest)))
-    return network
-
-
-def trained_network(spec: RunSpec, store: Store) -> Network:
-    """The network of a finished run, in evaluation mode, its weights checked and frozen."""
-    network = build_network(spec)
-    network.body.load_state_dict(decode_weights(store.verified_file(run_id(spec), WEIGHTS)))
-    return network.eval().requires_grad_(False)
+        return write_outcome(self._spec, self._store, attempt, self._evaluated, self._device, history)
 
 
 def _weights_digest(store: Store, run: str) -> str:
@@ -267,10 +221,3 @@ def _check_validation(loss: float, epoch: int, rate: float) -> None:
             f"validation loss is {loss} after epoch {epoch}, learning rate {rate:.3g}; "
             "lower optimizer.lr or look at the data"
         )
-
-
-def _origin(spec: RunSpec, store: Store) -> str:
-    """Where training started, in words for a person."""
-    if spec.init_run is not None:
-        return f"source: {store.manifest(spec.init_run.data).name} (run {run_id(spec.init_run)})"
-    return "scratch" if spec.init_weights is None else f"{spec.init_weights.name} ({spec.init_weights.digest[:12]})"

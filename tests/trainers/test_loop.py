@@ -17,15 +17,17 @@ import torch
 from torch import Tensor, nn
 
 import trainers
+from trainers.batches import Batch
 from trainers.errors import CorruptFileError, SpecError, TrainingError, WeakTeacherError
 from trainers.evaluate import accuracy
 from trainers.execution import Execution
 from trainers.loop import choose_device
 from trainers.network import build_network
 from trainers.result import EpochRecord, Result, Split
+from trainers.saved import initial_network, trained_network
 from trainers.spec import Choice, Optimizer, OptimizerName, Precision, RunSpec, Weights, from_dict, group_id, run_id
 from trainers.storage import CURVES, PREDICTIONS, WEIGHTS
-from trainers.training import Training, initial_network, trained_network
+from trainers.training import Training
 
 ROOT = Path(trainers.__file__).parent.parent
 TIMES = ("images_per_second", "epoch_seconds")
@@ -79,7 +81,8 @@ def test_a_training_learns_and_its_result_says_so(lab: Any, make_spec: Any) -> N
     assert result.train_seconds > 0
     assert set(result.files) == {WEIGHTS, CURVES, PREDICTIONS}
     assert result.environment.torch == torch.__version__
-    loop = {"training", "augment", "optim", "network", "evaluate", "randomness"}
+    loop = {"training", "batches", "augment", "criterion", "features", "averaging"}
+    loop |= {"optim", "network", "evaluate", "randomness"}
     plug_ins = {"trainers.models.conv_plain", "trainers.objectives.cross_entropy"}
     assert set(result.environment.source_digests) == plug_ins | {f"trainers.{name}" for name in loop}
 
@@ -158,9 +161,9 @@ def test_a_rest_that_fills_no_batch_is_left_to_another_epoch(
     # a rest of one picture would break batch normalisation where the map has shrunk to one pixel
     seen, real = [], Training._step
 
-    def watched(self: Training, images: Tensor, labels: Tensor) -> Any:
-        seen.append(len(images))
-        return real(self, images, labels)
+    def watched(self: Training, batch: Batch) -> Any:
+        seen.append(len(batch.images_BCHW))
+        return real(self, batch)
 
     monkeypatch.setattr(Training, "_step", watched)
     lab.train(make_spec(data=lab.data(sizes=(num_images, 10, 6)), epochs=2))
@@ -209,6 +212,7 @@ def test_test_pictures_are_read_once_and_only_at_the_end(
         return pictures.load_split(store, fingerprint, split)
 
     monkeypatch.setattr("trainers.training.load_split", watched)
+    monkeypatch.setattr("trainers.outcome.load_split", watched)
     steps = lab.steps(spec)
     for _ in range(3):
         next(steps)
@@ -375,8 +379,8 @@ def test_the_first_step_that_is_not_finite_is_the_one_named(
 ) -> None:
     spec, real, calls = make_spec(data=lab.data(), epochs=3), Training._step, []
 
-    def poisoned(self: Training, images: Tensor, labels: Tensor) -> Any:
-        parts, logits = real(self, images, labels)
+    def poisoned(self: Training, batch: Batch) -> Any:
+        parts, logits = real(self, batch)
         calls.append(1)
         return ({**parts, "loss": parts["loss"] * float("nan")} if len(calls) == 5 else parts), logits
 
@@ -430,10 +434,9 @@ def test_a_teacher_is_frozen_and_in_evaluation_mode(
 ) -> None:
     seen, real = [], Training._step
 
-    def watched(self: Training, images: Tensor, labels: Tensor) -> Any:
-        network = self._teacher
-        assert network is not None
-        outcome = real(self, images, labels)
+    def watched(self: Training, batch: Batch) -> Any:
+        (network,) = self._criterion.teacher_networks
+        outcome = real(self, batch)
         seen.append((network.training, [p.grad is None and not p.requires_grad for p in network.parameters()]))
         state = network.body.state_dict()
         assert all(torch.equal(state[key], value) for key, value in weights(lab, teacher).items())
@@ -451,8 +454,7 @@ def test_teacher_and_student_see_the_same_view(
     student = make_spec(data=teacher.data, teacher=teacher, epochs=1)
     training = Training(student, lab.store, torch.device("cpu"), lab.store.result(run_id(teacher)).environment)
     seen: dict[str, list[Tensor]] = {"student": [], "teacher": []}
-    for name, network in (("student", training._network), ("teacher", training._teacher)):
-        assert network is not None
+    for name, network in (("student", training._network), ("teacher", training._criterion.teacher_networks[0])):
         network.register_forward_pre_hook(lambda module, args, name=name: seen[name].append(args[0].clone()))
     training._train(1)
     assert len(seen["teacher"]) == 3
@@ -466,7 +468,8 @@ def test_a_student_that_copies_a_finished_teacher_starts_without_soft_loss(
     training = Training(student, lab.store, torch.device("cpu"), lab.store.result(run_id(teacher)).environment)
     training._network.body.load_state_dict(weights(lab, teacher))
     training._network.eval()
-    parts, _ = training._step(torch.rand(4, 3, 8, 8), torch.tensor([0, 1, 0, 1]))
+    labels = torch.tensor([0, 1, 0, 1])
+    parts, _ = training._step(Batch(images_BCHW=torch.rand(4, 3, 8, 8), labels_B=labels, targets=labels))
     assert parts["distillation"].item() == pytest.approx(0, abs=1e-6)
 
 
