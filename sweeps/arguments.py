@@ -53,6 +53,14 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
         metavar="NAME[:PATH]",
         help="data to pretrain on (default: the data's own source set, or the pictures outside --limit)",
     )
+    group.add_argument(
+        "--teacher",
+        metavar="FILE",
+        help="weights of your own teacher, classifier included (PyTorch or safetensors), instead of trained ones",
+    )
+    group.add_argument(
+        "--teacher-model", default="resnet18", metavar="NAME", help="the model of --teacher (default: resnet18)"
+    )
     group.add_argument("--list", action="store_true", help="list sweeps, data sets, models, objectives and recipes")
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sweeps.plan import Job
@@ -30,6 +30,23 @@ SHAPE = ("num_classes", "image_size")
 """Arguments of every model; they follow from the data."""
 
 
+GIVEN_TEACHER = "teacher_given"
+EVALUATION = (
+    *(Setting(key="epochs", value=0), Setting(key="batch_size", value=2), Setting(key="precision", value="float32")),
+    *(Setting(key="optimizer.name", value="adamw"), Setting(key="optimizer.lr", value=1.0)),
+    *(Setting(key="optimizer.weight_decay", value=0.0), Setting(key="schedule.name", value="constant")),
+)
+"""A training of no epochs: of these only the epochs matter, and the rest must stay the same."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenTeacher:
+    """A network that somebody else trained on the same classes, in the same order."""
+
+    weights: Weights
+    model: Choice
+
+
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """The frame of a sweep: `source` is the data to pretrain on, `weights` stand in for a pretraining.
@@ -43,6 +60,7 @@ class Context:
     settings: tuple[Setting, ...] = ()
     source: Manifest | None = None
     weights: Weights | None = None
+    given: GivenTeacher | None = None
 
     def job(
         self,
@@ -52,17 +70,18 @@ class Context:
         model: Choice,
         seed: int,
         objective: str = "cross_entropy",
-        teacher: Job | None = None,
+        teacher: Job | Sequence[Job] | None = None,
         start: Job | Weights | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> Job:
         """A complete, checked job: the settings that concern it applied, defaults filled in.
 
-        `teacher` is distilled from; training starts from the body of `start`. `settings` (dotted spec
-        key -> value) are the sweep's own: they win over the recipe and lose to the user's. A pretraining
-        sees the source data, everything else the data.
+        `teacher` is distilled from, several as an ensemble (by their logits' mean); training starts from the
+        body of `start`. `settings` (dotted spec key -> value) are the sweep's own: they win over the recipe and
+        lose to the user's. A pretraining sees the source data, everything else the data.
         """
         data = self.source if role is Role.PRETRAIN and self.source is not None else self.data
+        teachers = [teacher] if isinstance(teacher, Job) else list(teacher or ())
         shape = dict(zip(SHAPE, (data.num_classes, data.image_size), strict=True))
         content: dict[str, Any] = {
             "data": data.fingerprint,
@@ -73,7 +92,8 @@ class Context:
             "augment": {},
             "seed": seed,
             "view_seed": seed,
-            "teacher": None if teacher is None else to_dict(teacher.spec),
+            "teacher": to_dict(teachers[0].spec) if teachers else None,
+            "co_teachers": [to_dict(job.spec) for job in teachers[1:]],
             "init_run": to_dict(start.spec) if isinstance(start, Job) else None,
             "init_weights": to_dict(start) if isinstance(start, Weights) else None,
         }
@@ -91,6 +111,23 @@ class Context:
         if self.source is None:
             raise SpecError("this sweep pretrains, and there is no source data; give --source-data or --pretrained")
         return self.job("pretrain", role=Role.PRETRAIN, model=model, seed=seed)
+
+    def given_teacher(self) -> Job:
+        """The user's own network, classifier included: a job that only evaluates it; SpecError if there is none.
+
+        Of the settings only those of its model and its normalisation concern it; it is the same for all seeds.
+        """
+        if self.given is None:
+            raise SpecError("there is no given teacher; name its weights with --teacher FILE")
+        as_it_is = [setting for setting in (*self.recipe, *self.settings) if _is_about_the_network(setting)]
+        frame = replace(self, recipe=tuple(as_it_is), settings=EVALUATION)
+        model, start = self.given.model, self.given.weights
+        return frame.job(GIVEN_TEACHER, role=Role.TEACHER, model=model, seed=0, start=start)
+
+
+def _is_about_the_network(setting: Setting) -> bool:
+    concerns = setting.scope in (None, Role.TEACHER.value, GIVEN_TEACHER)
+    return concerns and (setting.key == "normalize" or setting.key.startswith("model."))
 
 
 def check_settings(settings: tuple[Setting, ...], jobs: tuple[Job, ...]) -> None:
@@ -158,14 +195,31 @@ def _checked(content: dict[str, Any], label: str) -> RunSpec:
     if content["schedule"].get("name") != ScheduleName.ONE_CYCLE.value:
         content["schedule"]["warmup_fraction"] = 0.0
     _check_teacher(content, label)
+    _check_objective(content, label)
     try:
         return from_dict(RunSpec, content)
     except SpecError as error:
         raise SpecError(f"job {label!r}: {error}") from error
 
 
+def _says(content: dict[str, Any], constant: str) -> bool:
+    """What the job's objective declares of itself."""
+    return bool(plugins.constant(Kind.OBJECTIVE, content["objective"]["name"], constant, False))
+
+
+def _check_objective(content: dict[str, Any], label: str) -> None:
+    """SpecError for pictures or teachers that the objective cannot work with."""
+    name, mixup = content["objective"]["name"], content["augment"].get("mixup_alpha", 0.0)
+    if _says(content, "NEEDS_HARD_LABELS") and mixup:
+        raise SpecError(f"job {label!r}: objective {name!r} needs one label per picture; set augment.mixup_alpha=0")
+    if _says(content, "NEEDS_MIXUP") and not mixup:
+        raise SpecError(f"job {label!r}: objective {name!r} needs mixed pictures; set augment.mixup_alpha (1 is usual)")
+    if _says(content, "NEEDS_FEATURES") and content["co_teachers"]:
+        raise SpecError(f"job {label!r}: objective {name!r} compares the maps of one teacher; give it no ensemble")
+
+
 def _check_teacher(content: dict[str, Any], label: str) -> None:
-    needs_teacher = plugins.constant(Kind.OBJECTIVE, content["objective"]["name"], "NEEDS_TEACHER", False)
+    needs_teacher = _says(content, "NEEDS_TEACHER")
     if needs_teacher and content["teacher"] is None:
         raise SpecError(
             f"job {label!r}: objective {content['objective']['name']!r} needs a teacher; give one in the sweep"

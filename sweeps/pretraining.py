@@ -9,12 +9,13 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
+from sweeps.context import GivenTeacher
 from trainers import plugins
 from trainers.errors import PRETRAINED_OPTIONS, DataError, WeightsError
 from trainers.files import file_digest
 from trainers.plugins import Kind
 from trainers.prepare import DataRequest, Part, parse_data
-from trainers.spec import Weights
+from trainers.spec import Choice, Weights
 
 IMAGENET = Weights(name="imagenet: torchvision ResNet18_Weights.IMAGENET1K_V1", digest="f37072fd")
 """The digest is the start of the file's SHA-256, as torchvision's file name states it."""
@@ -27,6 +28,16 @@ class Pretraining:
     weights: Weights | None = None
     path: Path | None = None
     source: DataRequest | None = None
+
+
+def given_teacher(file: str, model: str) -> GivenTeacher:
+    """`--teacher FILE --teacher-model NAME`; WeightsError if it cannot be read, PluginError for no such model."""
+    plugins.source_file(Kind.MODEL, model)
+    try:
+        digest = file_digest(Path(file).expanduser().absolute())
+    except OSError as error:
+        raise WeightsError(f"--teacher {file} cannot be read ({error.strerror}); give a file of weights") from error
+    return GivenTeacher(weights=Weights(name="file", digest=digest), model=Choice(name=model))
 
 
 def choose_pretraining(choice: str | None, source_data: str | None, data: DataRequest) -> Pretraining:

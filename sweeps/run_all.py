@@ -104,6 +104,8 @@ def _request(args: argparse.Namespace) -> SweepRequest:
         image_size=args.image_size,
         limit=args.limit,
         pretrained=args.pretrained,
+        teacher=args.teacher,
+        teacher_model=args.teacher_model,
         source_data=args.source_data,
         recipe=args.recipe,
         settings=(*shorthand, *(parse_setting(text) for text in args.settings)),

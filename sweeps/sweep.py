@@ -11,7 +11,7 @@ from pathlib import Path
 from sweeps.context import Context, check_settings
 from sweeps.passes import Pass, Setup
 from sweeps.plan import Decision, Plan, Wishes, decide, make_plan
-from sweeps.pretraining import Pretraining, choose_pretraining
+from sweeps.pretraining import Pretraining, choose_pretraining, given_teacher
 from sweeps.progress import Progress
 from sweeps.recipes import Setting, recipe
 from trainers import plugins
@@ -37,6 +37,8 @@ class SweepRequest:
     image_size: int | None = None
     limit: int | None = None
     pretrained: str | None = None
+    teacher: str | None = None
+    teacher_model: str = "resnet18"
     source_data: str | None = None
     recipe: str = "quick"
     settings: tuple[Setting, ...] = ()
@@ -89,7 +91,8 @@ def make_sweep(store: Store, request: SweepRequest, get_data: Callable[[DataRequ
     settings = recipe(request.recipe).settings()
     name, path = parse_data(request.data)
     wanted = DataRequest(name=name, path=path, image_size=request.image_size, limit=request.limit)
-    pretraining = choose_pretraining(request.pretrained, request.source_data, wanted)
+    is_taught = request.teacher is not None and request.pretrained is None
+    pretraining = Pretraining() if is_taught else choose_pretraining(request.pretrained, request.source_data, wanted)
     data = get_data(wanted)
     source = None
     if pretraining.source is not None:
@@ -101,6 +104,7 @@ def make_sweep(store: Store, request: SweepRequest, get_data: Callable[[DataRequ
         settings=request.settings,
         source=source,
         weights=pretraining.weights,
+        given=None if request.teacher is None else given_teacher(request.teacher, request.teacher_model),
     )
     jobs = plugins.load(Kind.SWEEP, request.sweep).jobs(context)
     check_settings(request.settings, jobs)
@@ -139,11 +143,15 @@ def data_prepared_first(store: Store, on_image: Callable[[str, int, int], None])
 
 def keep_weights(store: Store, sweep: Sweep) -> None:
     """Have the weights from outside at hand, checked, before any job starts; WeightsError if they cannot be had."""
-    users = [job for job in sweep.plan.jobs if job.spec.init_weights is not None]
-    if users and sweep.pretraining.weights is not None:
-        from trainers import pretrained
+    specs = {job.spec.init_weights: job.spec for job in sweep.plan.jobs if job.spec.init_weights is not None}
+    if not specs:
+        return
+    from trainers import pretrained
 
-        pretrained.keep_weights(store, sweep.pretraining.weights, users[0].spec.model, sweep.pretraining.path)
+    for weights, spec in specs.items():
+        is_given = spec.epochs == 0
+        path = Path(str(sweep.request.teacher)).expanduser() if is_given else sweep.pretraining.path
+        pretrained.keep_weights(store, weights, spec.model, path, is_complete=is_given)
 
 
 def left_to_run(sweep: Sweep, store: Store, say: Callable[[str], None]) -> dict[str, Decision]:

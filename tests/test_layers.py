@@ -55,7 +55,7 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.recipes": RECORDS,
     "sweeps.resources": RECORDS,
     "sweeps.context": RECORDS | {"sweeps.plan", "sweeps.recipes"},
-    "sweeps.pretraining": RECORDS | {"trainers.prepare"},
+    "sweeps.pretraining": RECORDS | {"trainers.prepare", "sweeps.context"},
     "sweeps.admission": RECORDS | {"sweeps.resources"},
     "sweeps.frontier": RECORDS | {"sweeps.plan", "sweeps.resources", "sweeps.admission"},
     "sweeps.catalog.*": LANGUAGE | {"sweeps.plan", "sweeps.recipes", "sweeps.context"},

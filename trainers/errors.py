@@ -6,6 +6,12 @@ PRETRAINED_OPTIONS = (
 )
 """The three ways to a pretrained teacher, for every message that must name them."""
 
+TEACHER_OPTIONS = (
+    "give --teacher a PyTorch or safetensors state dict of the network that --teacher-model names, "
+    "with the classes of --data (--set teacher_given:model.KEY=VALUE for its arguments)"
+)
+"""What a given teacher must be."""
+
 
 class SweepError(Exception):
     """Root of all errors of this project; the command line shows its message and ends with exit code 2."""

@@ -18,8 +18,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from trainers.errors import PRETRAINED_OPTIONS, SpecError, WeightsError
-from trainers.network import Network, build_body, load_body
+from trainers.errors import PRETRAINED_OPTIONS, TEACHER_OPTIONS, SpecError, WeightsError
+from trainers.network import Network, build_body, load_body, load_complete
 from trainers.spec import Choice, Normalization, Weights
 from trainers.storage import Store
 
@@ -30,30 +30,37 @@ _UNREADABLE = (
 )
 
 
-def keep_weights(store: Store, weights: Weights, model: Choice, path: Path | None) -> None:
-    """Put weights where trials find them; without a path they are torchvision's, from its cache or a download."""
+def keep_weights(
+    store: Store, weights: Weights, model: Choice, path: Path | None, *, is_complete: bool = False
+) -> None:
+    """Put weights where trials find them; without a path they are torchvision's, from its cache or a download.
+
+    `is_complete`: their classifier is to be used as well. WeightsError if they do not fit the model.
+    """
     if store.weights_file(weights.digest).exists():
         return
     file = path if path is not None else _imagenet_file(weights.digest)
-    state = read_state(file)
+    options = TEACHER_OPTIONS if is_complete else PRETRAINED_OPTIONS
+    state = read_state(file, options)
     try:
-        load_body(Network(build_body(model), Normalization.NONE), model, state)
+        load = load_complete if is_complete else load_body
+        load(Network(build_body(model), Normalization.NONE), model, state)
     except SpecError as error:
-        raise WeightsError(f"{file}: {error}; {PRETRAINED_OPTIONS}") from error
+        raise WeightsError(f"{file}: {error}; {options}") from error
     contiguous = {name: value.contiguous() for name, value in state.items()}
     store.write_weights(weights.digest, safetensors.torch.save(contiguous))
 
 
-def read_state(file: Path) -> dict[str, Tensor]:
+def read_state(file: Path, options: str = PRETRAINED_OPTIONS) -> dict[str, Tensor]:
     """The state dict in a safetensors or PyTorch file; WeightsError if it is anything else."""
     try:
         content = _read(file)
     except _UNREADABLE as error:
         line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(f"{file} is not a file of weights ({line}); {PRETRAINED_OPTIONS}") from error
+        raise WeightsError(f"{file} is not a file of weights ({line}); {options}") from error
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not state or not all(_is_entry(*item) for item in state.items()):
-        raise WeightsError(f"{file} holds no state dict of tensors; {PRETRAINED_OPTIONS}")
+        raise WeightsError(f"{file} holds no state dict of tensors; {options}")
     return state
 
 

@@ -11,25 +11,35 @@ from sweeps.context import Context
 from sweeps.plan import Job
 from trainers.spec import Choice, Role
 
+STUDENT, RESNET = Choice(name="student"), Choice(name="resnet18")
+
 
 def jobs(context: Context) -> tuple[Job, ...]:
-    """All rows for every seed; the student of seed s learns from the teacher of seed s."""
+    """All rows for every seed; the student of seed s learns from the teacher of seed s, or from the given one."""
     return tuple(job for seed in context.seeds for job in _rows(context, seed))
 
 
 def _rows(context: Context, seed: int) -> tuple[Job, ...]:
-    resnet, student = Choice(name="resnet18"), Choice(name="student")
-    start = context.pretraining(seed, resnet)
-    scratch = context.job("teacher_scratch", role=Role.TEACHER, model=resnet, seed=seed)
-    tuned = context.job("teacher_pretrained", role=Role.TEACHER, model=resnet, seed=seed, start=start)
+    parents, teachers = _given(context) if context.given else _trained(context, seed)
     distilled = [
-        context.job(label, role=Role.STUDENT, model=student, seed=seed, objective="kd", teacher=teacher)
-        for label, teacher in (("student_kd_scratch", scratch), ("student_kd_pretrained", tuned))
+        context.job(f"student_kd_{name}", role=Role.STUDENT, model=STUDENT, seed=seed, objective="kd", teacher=teacher)
+        for name, teacher in teachers.items()
     ]
     variants = [
         context.job(name, role=Role.VARIANT, model=Choice(name=name), seed=seed)
         for name in ("conv_plain", "conv_depthwise", "conv_group")
     ]
-    alone = context.job("student_scratch", role=Role.STUDENT, model=student, seed=seed)
-    pretraining = (start,) if isinstance(start, Job) else ()
-    return (*pretraining, scratch, tuned, alone, *distilled, *variants)
+    alone = context.job("student_scratch", role=Role.STUDENT, model=STUDENT, seed=seed)
+    return (*parents, *teachers.values(), alone, *distilled, *variants)
+
+
+def _trained(context: Context, seed: int) -> tuple[tuple[Job, ...], dict[str, Job]]:
+    """The teachers by name, and the job that they start from, if it is one."""
+    start = context.pretraining(seed, RESNET)
+    scratch = context.job("teacher_scratch", role=Role.TEACHER, model=RESNET, seed=seed)
+    tuned = context.job("teacher_pretrained", role=Role.TEACHER, model=RESNET, seed=seed, start=start)
+    return (start,) if isinstance(start, Job) else (), {"scratch": scratch, "pretrained": tuned}
+
+
+def _given(context: Context) -> tuple[tuple[Job, ...], dict[str, Job]]:
+    return (), {"given": context.given_teacher()}
