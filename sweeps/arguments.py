@@ -75,7 +75,7 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
         default=[],
         dest="settings",
         metavar="[WHO:]KEY=VALUE",
-        help="any field of a spec, for all jobs or for a role or label: optimizer.lr=0.001, teacher:epochs=12",
+        help="any field of a spec, for all jobs or those of a role, label, model or objective: teacher:optimizer.lr=0.001",
     )
     group.add_argument("--allow-weak-teacher", action="store_true", help="distil even from a teacher at chance level")
 

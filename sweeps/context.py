@@ -26,6 +26,7 @@ from trainers.spec import (
 )
 
 PLUGIN_KINDS = {"model": Kind.MODEL, "objective": Kind.OBJECTIVE}
+PLUGIN_NAMES = ("model.name", "objective.name")
 SHAPE = ("num_classes", "image_size")
 """Arguments of every model; they follow from the data."""
 
@@ -99,9 +100,14 @@ class Context:
         }
         own = tuple(Setting(key=key, value=value) for key, value in (settings or {}).items())
         everything = (*self.recipe, *own, *self.settings)
-        concerned = [setting for setting in everything if setting.scope in (None, role.value, label)]
-        for setting in sorted(concerned, key=lambda setting: not setting.key.endswith(".name")):
-            _apply(setting, content)
+        scopes = {None, role.value, label}
+        for setting in everything:
+            if setting.key in PLUGIN_NAMES and setting.scope in scopes:
+                _apply(setting, content)
+        scopes |= {content[kind]["name"] for kind in PLUGIN_KINDS}
+        for setting in everything:
+            if setting.key not in PLUGIN_NAMES and setting.scope in scopes:
+                _apply(setting, content)
         return Job(label=label, role=role, spec=_checked(content, label))
 
     def pretraining(self, seed: int, model: Choice) -> Job | Weights:
@@ -133,14 +139,21 @@ def _is_about_the_network(setting: Setting) -> bool:
 def check_settings(settings: tuple[Setting, ...], jobs: tuple[Job, ...]) -> None:
     """SpecError for a user's setting that concerns no job, with the keys or scopes there are."""
     for setting in settings:
-        in_scope = [job for job in jobs if setting.scope in (None, job.role.value, job.label)]
+        in_scope = [job for job in jobs if setting.scope in (None, *_scopes(job, setting.key))]
         if not in_scope:
-            scopes = dict.fromkeys([job.role.value for job in jobs] + [job.label for job in jobs])
-            raise SpecError(f"--set {setting.scope}:{setting.key}: no such role or label; have: {', '.join(scopes)}")
+            places = zip(*(_scopes(job, setting.key) for job in jobs), strict=True)
+            scopes = dict.fromkeys(scope for place in places for scope in place)
+            raise SpecError(f"--set {setting.scope}:{setting.key}: concerns no job; have: {', '.join(scopes)}")
         keys = dict.fromkeys(key for job in in_scope for key in _settable_keys(job.spec))
         if setting.key not in keys:
             raise SpecError(f"unknown key {setting.key!r}; have: {', '.join(sorted(keys))}")
         _check_effect(setting, in_scope)
+
+
+def _scopes(job: Job, key: str) -> tuple[str, ...]:
+    """What a setting may be in front of: role and label, and unless it changes them the names of the plug-ins."""
+    names = () if key in PLUGIN_NAMES else (job.spec.model.name, job.spec.objective.name)
+    return (job.role.value, job.label, *names)
 
 
 def _settable_keys(spec: RunSpec) -> tuple[str, ...]:

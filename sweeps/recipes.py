@@ -17,7 +17,7 @@ from trainers.spec import Role
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One field's value, for every job or for those whose role or label is `scope`."""
+    """One field's value, for every job or for those whose role, label, model or objective is `scope`."""
 
     key: str
     value: Any
@@ -26,18 +26,18 @@ class Setting:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Settings for all roles, then for single ones; `about` says where they come from."""
+    """Settings for all jobs, then for those of a role, a model or an objective; `about` says where they come from."""
 
     about: str
     common: Mapping[str, Any]
-    by_role: Mapping[Role, Mapping[str, Any]] = field(default_factory=dict)
+    special: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def settings(self) -> tuple[Setting, ...]:
         """The recipe as settings, the more special ones last."""
         common = [Setting(key=key, value=value) for key, value in self.common.items()]
         special = [
-            Setting(key=key, value=value, scope=role.value)
-            for role, settings in self.by_role.items()
+            Setting(key=key, value=value, scope=str(scope))
+            for scope, settings in self.special.items()
             for key, value in settings.items()
         ]
         return (*common, *special)
@@ -66,7 +66,7 @@ RECIPES = {
             "objective.temperature": 4.0,
             "objective.weight": 0.7,
         },
-        by_role={
+        special={
             Role.PRETRAIN: {"epochs": 6, "optimizer.lr": 1e-3, "batch_size": 32},
             Role.TEACHER: {"epochs": 8, "optimizer.lr": 1e-3, "batch_size": 32},
             Role.VARIANT: {"epochs": 3},
@@ -93,7 +93,7 @@ RECIPES = {
             "objective.temperature": 20.0,
             "objective.weight": 0.5,
         },
-        by_role={Role.VARIANT: {"epochs": 50}},
+        special={Role.VARIANT: {"epochs": 50}},
     ),
 }
 
@@ -106,7 +106,10 @@ def recipe(name: str) -> Recipe:
 
 
 def parse_setting(text: str) -> Setting:
-    """`[ROLE_OR_LABEL:]KEY=VALUE`; the value is read as JSON where it is JSON, and as text otherwise."""
+    """`[WHO:]KEY=VALUE`, with a role, label, model or objective in front.
+
+    The value is read as JSON where it is JSON, and as text otherwise.
+    """
     left, equals, value = text.partition("=")
     scope, colon, key = left.rpartition(":")
     if not equals or not key:

@@ -214,6 +214,16 @@ def test_the_model_of_a_label_can_be_chosen_by_name_and_keeps_the_data_shape(mak
     assert (model.name, model.args["num_classes"], model.args["image_size"]) == ("conv_group", 11, 32)
 
 
+def test_a_setting_can_be_for_the_jobs_of_a_model_or_of_an_objective(make_context: Any) -> None:
+    settings = ("kd:objective.label_smoothing=0.2", "resnet18:model.stem_stride=1")
+    jobs = by_label(make_context(*settings))
+    smoothed = {label for label, job in jobs.items() if job.spec.objective.args["label_smoothing"] == 0.2}
+    assert smoothed == {"student_kd_scratch", "student_kd_pretrained"}
+    wide = {label for label, job in jobs.items() if job.spec.model.args.get("stem_stride") == 1}
+    assert wide == {"pretrain", "teacher_scratch", "teacher_pretrained"}
+    check_settings(tuple(map(parse_setting, settings)), tuple(jobs.values()))
+
+
 def test_a_whole_number_means_the_same_as_its_float(make_context: Any) -> None:
     whole, real = (
         by_label(make_context(f"objective.temperature={text}", f"optimizer.lr={text}"))["student_kd_scratch"]
@@ -238,7 +248,7 @@ def test_what_has_no_effect_does_not_change_an_id(make_context: Any) -> None:
         ("data=other", "unknown key 'data'; have: "),
         ("model.num_classes=5", "unknown key 'model.num_classes'; have: "),
         ("conv_plain:objective.temperature=3", "unknown key 'objective.temperature'; have: "),
-        ("tutor:epochs=3", "--set tutor:epochs: no such role or label; have: pretrain, teacher, student, variant"),
+        ("tutor:epochs=3", "--set tutor:epochs: concerns no job; have: pretrain, teacher, student, variant"),
         ("epochs=soon", "Expected `int`, got `str`"),
         ("epochs=0", "epochs is 0; allowed: 1 or more"),
         ("batch_size=1", "batch_size is 1; allowed: 2 or more"),
@@ -249,7 +259,7 @@ def test_what_has_no_effect_does_not_change_an_id(make_context: Any) -> None:
         ("precision=int8", "Invalid enum value 'int8'"),
         ("objective.temperature=hot", "temperature is 'hot'; allowed: float"),
         ("model.name=resnt", "unknown model 'resnt'; have: conv_depthwise"),
-        ("objective.name=mse", "unknown objective 'mse'; have: cross_entropy"),
+        ("objective.name=mse", "unknown objective 'mse'; have: attention, cross_entropy"),
     ],
 )
 def test_a_wrong_setting_is_refused_with_what_is_allowed(make_context: Any, setting: str, message: str) -> None:
