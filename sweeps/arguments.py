@@ -75,7 +75,7 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
         default=[],
         dest="settings",
         metavar="[WHO:]KEY=VALUE",
-        help="any field of a spec, for all jobs or those of a role, label, model or objective: teacher:optimizer.lr=0.001",
+        help="any field of a spec, for all jobs or a role, label, model or objective: teacher:optimizer.lr=0.001",
     )
     group.add_argument("--allow-weak-teacher", action="store_true", help="distil even from a teacher at chance level")
 
