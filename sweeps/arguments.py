@@ -11,6 +11,7 @@ examples:
   python sweeps/run_all.py --seeds 0,1,2                   with intervals
   python sweeps/run_all.py --data parquet:photos/ --limit 10000 --pretrained source
   python sweeps/run_all.py --set optimizer.lr=0.001 --set teacher:epochs=12
+  python sweeps/run_all.py --grid objective.temperature=1,4,20 --grid objective.weight=0.1,0.5,0.9
 Run again to go on: what is finished is never trained twice, what was interrupted resumes.
 exit codes: 0 all jobs are done; 1 a job failed or was blocked; 2 wrong input; 130, 143 interrupted
 """
@@ -65,9 +66,16 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
         "--set",
         action="append",
         default=[],
-        dest="settings",
         metavar="[WHO:]KEY=VALUE",
         help="any field of a spec, for all jobs or for a role or label: optimizer.lr=0.001, teacher:epochs=12",
+    )
+    group.add_argument(
+        "--grid",
+        action="append",
+        default=[],
+        metavar="[WHO:]KEY=V1,V2,...",
+        help="the jobs that this field concerns once per value (repeatable: all combinations): "
+        "objective.temperature=1,4,20",
     )
     group.add_argument("--allow-weak-teacher", action="store_true", help="distil even from a teacher at chance level")
 

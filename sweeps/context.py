@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sweeps.plan import Job
+from sweeps.plan import Job, base_label, point_label, short_name
 from sweeps.recipes import Setting
 from trainers import plugins
 from trainers.errors import SpecError
@@ -55,12 +55,14 @@ class Context:
         teacher: Job | None = None,
         start: Job | Weights | None = None,
         settings: Mapping[str, Any] | None = None,
+        point: Mapping[str, Any] | None = None,
     ) -> Job:
         """A complete, checked job: the settings that concern it applied, defaults filled in.
 
         `teacher` is distilled from; training starts from the body of `start`. `settings` (dotted spec
-        key -> value) are the sweep's own: they win over the recipe and lose to the user's. A pretraining
-        sees the source data, everything else the data.
+        key -> value) are the sweep's own: they win over the recipe and lose to the user's. `point` are
+        settings too, a grid's: the label tells the values that the job really has, as in
+        `student/temperature=4`. A pretraining sees the source data, everything else the data.
         """
         data = self.source if role is Role.PRETRAIN and self.source is not None else self.data
         shape = dict(zip(SHAPE, (data.num_classes, data.image_size), strict=True))
@@ -77,12 +79,25 @@ class Context:
             "init_run": to_dict(start.spec) if isinstance(start, Job) else None,
             "init_weights": to_dict(start) if isinstance(start, Weights) else None,
         }
-        own = tuple(Setting(key=key, value=value) for key, value in (settings or {}).items())
+        own = tuple(Setting(key=key, value=value) for key, value in {**(settings or {}), **(point or {})}.items())
         everything = (*self.recipe, *own, *self.settings)
-        concerned = [setting for setting in everything if setting.scope in (None, role.value, label)]
+        concerned = [setting for setting in everything if is_meant(setting.scope, role, label)]
         for setting in sorted(concerned, key=lambda setting: not setting.key.endswith(".name")):
             _apply(setting, content)
-        return Job(label=label, role=role, spec=_checked(content, label))
+        values = {setting.key: setting.value for setting in concerned}
+        shown = point_label(label, {short_name(key): values[key] for key in point or {}})
+        return Job(label=shown, role=role, spec=_checked(content, shown))
+
+    def of_every_seed(self, jobs: Callable[[Context, int], Iterable[Job]]) -> tuple[Job, ...]:
+        """The jobs of all seeds."""
+        return tuple(job for seed in self.seeds for job in jobs(self, seed))
+
+    def pretrained_teacher(self, seed: int) -> tuple[Job, ...]:
+        """The report's fine-tuned ResNet18, last; before it its pretraining, where that is a job."""
+        resnet = Choice(name="resnet18")
+        start = self.pretraining(seed, resnet)
+        teacher = self.job("teacher_pretrained", role=Role.TEACHER, model=resnet, seed=seed, start=start)
+        return (start, teacher) if isinstance(start, Job) else (teacher,)
 
     def pretraining(self, seed: int, model: Choice) -> Job | Weights:
         """Where a fine-tuned network starts: the given weights, or a job on the source data."""
@@ -93,17 +108,28 @@ class Context:
         return self.job("pretrain", role=Role.PRETRAIN, model=model, seed=seed)
 
 
-def check_settings(settings: tuple[Setting, ...], jobs: tuple[Job, ...]) -> None:
+def is_meant(scope: str | None, role: Role, label: str) -> bool:
+    """Whether a setting's scope means a job: every job, its role, or its label without a grid's point."""
+    return scope in (None, role.value, label, base_label(label))
+
+
+def check_settings(settings: Iterable[Setting], jobs: Iterable[Job], option: str = "--set") -> None:
     """SpecError for a user's setting that concerns no job, with the keys or scopes there are."""
+    jobs = tuple(jobs)
     for setting in settings:
-        in_scope = [job for job in jobs if setting.scope in (None, job.role.value, job.label)]
+        in_scope = [job for job in jobs if is_meant(setting.scope, job.role, job.label)]
         if not in_scope:
-            scopes = dict.fromkeys([job.role.value for job in jobs] + [job.label for job in jobs])
-            raise SpecError(f"--set {setting.scope}:{setting.key}: no such role or label; have: {', '.join(scopes)}")
-        keys = dict.fromkeys(key for job in in_scope for key in _settable_keys(job.spec))
+            scopes = dict.fromkeys([job.role.value for job in jobs] + [base_label(job.label) for job in jobs])
+            raise SpecError(f"{option} {setting.scope}:{setting.key}: no such role or label; have: {', '.join(scopes)}")
+        keys = all_settable_keys(in_scope)
         if setting.key not in keys:
-            raise SpecError(f"unknown key {setting.key!r}; have: {', '.join(sorted(keys))}")
-        _check_effect(setting, in_scope)
+            raise SpecError(f"unknown key {setting.key!r}; have: {', '.join(keys)}")
+        _check_effect(setting, in_scope, option)
+
+
+def all_settable_keys(jobs: Iterable[Job]) -> tuple[str, ...]:
+    """The keys that a user may set for any of some jobs, sorted."""
+    return tuple(sorted({key for job in jobs for key in _settable_keys(job.spec)}))
 
 
 def _settable_keys(spec: RunSpec) -> tuple[str, ...]:
@@ -113,14 +139,14 @@ def _settable_keys(spec: RunSpec) -> tuple[str, ...]:
     return tuple(key for key in dict.fromkeys((*settable_keys(spec), *arguments)) if key not in NOT_SETTABLE)
 
 
-def _check_effect(setting: Setting, jobs: list[Job]) -> None:
+def _check_effect(setting: Setting, jobs: list[Job], option: str) -> None:
     """SpecError for a value that every job it was meant for ignores."""
     ignored = {
         "optimizer.momentum": all(job.spec.optimizer.name is OptimizerName.ADAMW for job in jobs),
         "schedule.warmup_fraction": all(job.spec.schedule.name is not ScheduleName.ONE_CYCLE for job in jobs),
     }
     if setting.value and ignored.get(setting.key, False):
-        raise SpecError(f"--set {setting.key}={setting.value} has no effect with {_owner(setting.key, jobs[0])}")
+        raise SpecError(f"{option} {setting.key}={setting.value} has no effect with {_owner(setting.key, jobs[0])}")
 
 
 def _owner(key: str, job: Job) -> str:

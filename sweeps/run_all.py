@@ -93,6 +93,7 @@ def _resources(args: argparse.Namespace, *, has_gpu: bool) -> dict[Role, Resourc
 
 def _request(args: argparse.Namespace) -> SweepRequest:
     """The arguments as a request; SpecError for what argparse could not check."""
+    from sweeps.grid import parse_axis
     from sweeps.recipes import Setting, parse_setting
     from sweeps.sweep import SweepRequest, parse_seeds
 
@@ -106,7 +107,8 @@ def _request(args: argparse.Namespace) -> SweepRequest:
         pretrained=args.pretrained,
         source_data=args.source_data,
         recipe=args.recipe,
-        settings=(*shorthand, *(parse_setting(text) for text in args.settings)),
+        settings=(*shorthand, *(parse_setting(text) for text in args.set)),
+        grid=tuple(parse_axis(text) for text in args.grid),
         seeds=parse_seeds(args.seeds),
         only=tuple(args.only),
         exclude=tuple(args.exclude),
@@ -216,9 +218,12 @@ def _show_plan(sweep: Sweep, store: Store, console: Console) -> None:
         job = decision.job
         parents = ", ".join(sweep.plan.by_id[parent].name for parent in job.parents)
         verdict = Text("yes", style="bold") if decision.will_run else Text("no", style="dim")
-        table.add_row(Text(job.name), job.role.value, Text(parents), verdict, Text(decision.reason))
+        reason = "; also: ".join((decision.reason, *filter(None, [", ".join(job.also)])))
+        table.add_row(Text(job.name), job.role.value, Text(parents), verdict, Text(reason))
     # A file or a pipe has no width: one line per job.
     (console if console.is_terminal else Console(width=WIDTH_OF_A_FILE)).print(table)
+    if sweep.grid_note:
+        _say(sweep.grid_note)
     num_runs = sum(decision.will_run for decision in decisions.values())
     _say(f"{len(decisions)} jobs, {num_runs} would run, {len(decisions) - num_runs} are done; store {store.root}")
     if not sweep.is_prepared:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweeps.context import Context, check_settings
+from sweeps.grid import Axis, expand
 from sweeps.passes import Pass, Setup
 from sweeps.plan import Decision, Plan, Wishes, decide, make_plan
 from sweeps.pretraining import Pretraining, choose_pretraining
@@ -40,6 +41,7 @@ class SweepRequest:
     source_data: str | None = None
     recipe: str = "quick"
     settings: tuple[Setting, ...] = ()
+    grid: tuple[Axis, ...] = ()
     seeds: tuple[int, ...] = (0,)
     only: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -49,7 +51,10 @@ class SweepRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """A plan and what it was made from; `is_prepared` is False while ids are provisional for want of data."""
+    """A plan and what it was made from; `is_prepared` is False while ids are provisional for want of data.
+
+    `grid_note` says what a grid multiplied.
+    """
 
     request: SweepRequest
     plan: Plan
@@ -57,6 +62,7 @@ class Sweep:
     source: Manifest | None
     pretraining: Pretraining
     is_prepared: bool
+    grid_note: str = ""
 
     def decisions(self, store: Store) -> dict[str, Decision]:
         """What is left to do and why, by run id."""
@@ -94,20 +100,24 @@ def make_sweep(store: Store, request: SweepRequest, get_data: Callable[[DataRequ
     source = None
     if pretraining.source is not None:
         source = get_data(dataclasses.replace(pretraining.source, image_size=request.image_size or data.image_size))
-    context = Context(
-        data=data,
-        seeds=request.seeds,
-        recipe=settings,
-        settings=request.settings,
-        source=source,
-        weights=pretraining.weights,
+    context = Context(data=data, seeds=request.seeds, recipe=settings, source=source, weights=pretraining.weights)
+    make_jobs = plugins.load(Kind.SWEEP, request.sweep).jobs
+    expansion = expand(
+        request.grid, request.settings, lambda given: make_jobs(dataclasses.replace(context, settings=given))
     )
-    jobs = plugins.load(Kind.SWEEP, request.sweep).jobs(context)
-    check_settings(request.settings, jobs)
-    plan = make_plan(jobs).restricted(only=request.only, exclude=request.exclude)
+    check_settings(request.settings, expansion.jobs)
+    plan = make_plan(expansion.jobs).restricted(only=request.only, exclude=request.exclude)
     plan.matching(request.force)
     is_prepared = not any(one.fingerprint.startswith(UNPREPARED) for one in (data, source) if one is not None)
-    return Sweep(request=request, plan=plan, data=data, source=source, pretraining=pretraining, is_prepared=is_prepared)
+    return Sweep(
+        request=request,
+        plan=plan,
+        data=data,
+        source=source,
+        pretraining=pretraining,
+        is_prepared=is_prepared,
+        grid_note=expansion.note,
+    )
 
 
 def data_or_placeholder(store: Store) -> Callable[[DataRequest], Manifest]:

@@ -25,7 +25,7 @@ TRAINING = {
     )
 }
 PLANNING = {f"sweeps.{name}" for name in ("plan", "recipes", "resources", "context", "pretraining", "admission")}
-PLANNING |= {"sweeps.frontier"}
+PLANNING |= {"sweeps.frontier", "sweeps.grid"}
 RUNNING = {f"sweeps.{name}" for name in ("searcher", "execute", "progress", "passes", "serial", "trial", "sweep")}
 TORCH, IMAGES = {"torch", "torchvision", "safetensors"}, {"numpy", "PIL", "pyarrow"}
 TABLES = {"pandas", "pyarrow", "numpy", "scipy", "rich", "plotly", "matplotlib"}
@@ -55,6 +55,7 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.recipes": RECORDS,
     "sweeps.resources": RECORDS,
     "sweeps.context": RECORDS | {"sweeps.plan", "sweeps.recipes"},
+    "sweeps.grid": RECORDS | {"sweeps.plan", "sweeps.recipes", "sweeps.context"},
     "sweeps.pretraining": RECORDS | {"trainers.prepare"},
     "sweeps.admission": RECORDS | {"sweeps.resources"},
     "sweeps.frontier": RECORDS | {"sweeps.plan", "sweeps.resources", "sweeps.admission"},
