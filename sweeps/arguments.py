@@ -81,6 +81,12 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_which(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--budget-params",
+        type=int,
+        metavar="N",
+        help="students and variants may have N parameters at most; --plan counts them, a run refuses larger ones",
+    )
     group.add_argument("--plan", action="store_true", help="show the jobs, what would run and why; start nothing")
     for option, text in (
         ("--only", "only this job and what it depends on (repeatable; * and ? match, LABEL@SEED means one seed)"),

@@ -16,7 +16,7 @@ from trainers.spec import Role, RunSpec, digest_of, flatten, group_id, run_id
 
 
 def point_label(label: str, values: Mapping[str, Any]) -> str:
-    """The label of a grid's point: `student`, {"temperature": 4.0, "weight": 0.5} -> `student/temperature=4,weight=0.5`."""
+    """The label of a grid's point: `student`, {"temperature": 4.0, "epochs": 3} -> `student/temperature=4,epochs=3`."""
     words = [f"{name}={_word(value)}" for name, value in values.items()]
     return f"{label}{',' if '/' in label else '/'}{','.join(words)}" if words else label
 
@@ -153,7 +153,7 @@ class Plan:
 
 
 def make_plan(jobs: Iterable[Job]) -> Plan:
-    """Sort jobs topologically, each id once (the first label stays, others are `also`); PlanError if they are no plan."""
+    """Sort jobs topologically, each id once (later labels are `also`); PlanError if they are not a plan."""
     by_id: dict[str, Job] = {}
     for job in jobs:
         by_id[job.id] = _merged(by_id.get(job.id, job), job)

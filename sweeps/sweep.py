@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweeps.context import Context, check_settings
-from sweeps.grid import Axis, expand
+from sweeps.grid import expand
 from sweeps.passes import Pass, Setup
 from sweeps.plan import Decision, Plan, Wishes, decide, make_plan
 from sweeps.pretraining import Pretraining, choose_pretraining
 from sweeps.progress import Progress
-from sweeps.recipes import Setting, recipe
+from sweeps.recipes import recipe
+from sweeps.request import SweepRequest
 from trainers import plugins
-from trainers.errors import CorruptFileError, SpecError
+from trainers.errors import CorruptFileError
 from trainers.plugins import Kind
 from trainers.prepare import DataRequest, parse_data, prepare, prepared
 from trainers.result import Manifest, PlanRecord, RunState, Split
@@ -27,26 +28,6 @@ MAX_PASSES = 2
 """The second takes up what a machine's fault or a damaged parent stopped in the first."""
 
 UNPREPARED = "not prepared"
-
-
-@dataclass(frozen=True, kw_only=True)
-class SweepRequest:
-    """What a user asks for, as the command line says it."""
-
-    sweep: str = "report"
-    data: str = "plates"
-    image_size: int | None = None
-    limit: int | None = None
-    pretrained: str | None = None
-    source_data: str | None = None
-    recipe: str = "quick"
-    settings: tuple[Setting, ...] = ()
-    grid: tuple[Axis, ...] = ()
-    seeds: tuple[int, ...] = (0,)
-    only: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    force: tuple[str, ...] = ()
-    rerun_changed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,14 +204,3 @@ def _git(folder: Path, arguments: Iterable[str]) -> str:
     except OSError:
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def parse_seeds(text: str) -> tuple[int, ...]:
-    """`0,1,2` -> (0, 1, 2); SpecError for anything else, and for a seed given twice."""
-    try:
-        seeds = tuple(int(part) for part in text.split(","))
-    except ValueError as error:
-        raise SpecError(f"--seeds {text!r} is not a list of numbers; write for example --seeds 0,1,2") from error
-    if len(set(seeds)) < len(seeds) or min(seeds) < 0:
-        raise SpecError(f"--seeds {text!r}; allowed: numbers of 0 or more, each once")
-    return seeds
