@@ -14,14 +14,13 @@ from trainers.spec import Choice, Role
 
 def jobs(context: Context) -> tuple[Job, ...]:
     """All rows for every seed; the student of seed s learns from the teacher of seed s."""
-    return tuple(job for seed in context.seeds for job in _rows(context, seed))
+    return context.of_every_seed(_rows)
 
 
 def _rows(context: Context, seed: int) -> tuple[Job, ...]:
     resnet, student = Choice(name="resnet18"), Choice(name="student")
-    start = context.pretraining(seed, resnet)
+    *pretraining, tuned = context.pretrained_teacher(seed)
     scratch = context.job("teacher_scratch", role=Role.TEACHER, model=resnet, seed=seed)
-    tuned = context.job("teacher_pretrained", role=Role.TEACHER, model=resnet, seed=seed, start=start)
     distilled = [
         context.job(label, role=Role.STUDENT, model=student, seed=seed, objective="kd", teacher=teacher)
         for label, teacher in (("student_kd_scratch", scratch), ("student_kd_pretrained", tuned))
@@ -31,5 +30,4 @@ def _rows(context: Context, seed: int) -> tuple[Job, ...]:
         for name in ("conv_plain", "conv_depthwise", "conv_group")
     ]
     alone = context.job("student_scratch", role=Role.STUDENT, model=student, seed=seed)
-    pretraining = (start,) if isinstance(start, Job) else ()
     return (*pretraining, scratch, tuned, alone, *distilled, *variants)
