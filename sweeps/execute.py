@@ -90,11 +90,13 @@ class RunTrial(tune.Trainable):  # type: ignore[misc]  # ray ships no types for 
 def connected(address: str | None, log_folder: Path) -> Iterator[tuple[Resources, ...]]:
     """Ray, started here or joined, with our code shipped to its workers; gives the machines it has.
 
-    A Ray that this process is already connected to is used as it is and left running; its workers must find our code.
+    A Ray that this process is already connected to is used as it is and left running; ResourceError if its workers
+    do not find our code, which can only be shipped when a connection begins.
     """
     os.environ.update(TUNE_SETTINGS)
     with _logging_to(log_folder / "ray.log"):
         if ray.is_initialized():
+            _check_workers_have_our_code()
             yield _machines()
             return
         _start(address, log_folder)
@@ -125,6 +127,21 @@ def _start(address: str | None, log_folder: Path) -> None:
     except (ConnectionError, RuntimeError, ValueError, RayError) as error:
         raise ResourceError(f"cannot reach a Ray cluster at {address or 'this machine'}: {error}") from error
     signal.signal(signal.SIGTERM, on_terminate)  # ray.init put its own in place, which aborts the process
+
+
+def _check_workers_have_our_code() -> None:
+    try:
+        ray.get(ray.remote(num_cpus=0)(train_is_known).remote())
+    except RayError as error:
+        raise ResourceError(
+            "the Ray that this process is connected to does not find Petite's code on its workers; "
+            "install Petite for them, or call ray.shutdown() before"
+        ) from error
+
+
+def train_is_known() -> bool:
+    """True, on a worker that could import this module."""
+    return callable(train)
 
 
 def _check_reachable(address: str | None) -> None:
