@@ -89,9 +89,9 @@ def _add_which(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--plan", action="store_true", help="show the jobs, what would run and why; start nothing")
     for option, text in (
-        ("--only", "only this job and what it depends on (repeatable; * and ? match, LABEL@SEED means one seed)"),
+        ("--only", "only this job, or all points of its grid, and what it depends on (repeatable; * and ? match)"),
         ("--exclude", "not this job, nor what depends on it (repeatable)"),
-        ("--force", "train this job and what depends on it again (repeatable)"),
+        ("--force", "train this job and what depends on it again (repeatable; LABEL@SEED means one seed)"),
     ):
         group.add_argument(option, action="append", default=[], metavar="LABEL", help=text)
     group.add_argument(

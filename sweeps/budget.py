@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sweeps.plan import Plan
-from trainers.errors import PlanError, SpecError
+from trainers.errors import PlanError
 from trainers.spec import Role, canonical_json, to_dict
 
 ROLES = (Role.STUDENT, Role.VARIANT)
@@ -25,11 +25,9 @@ def count_params(plan: Plan) -> dict[str, int]:
 
 
 def check_budget(plan: Plan, budget: int | None) -> None:
-    """PlanError that names every label over the budget; SpecError for a budget that is none."""
+    """PlanError that names every label over the budget."""
     if budget is None:
         return
-    if budget < 1:
-        raise SpecError(f"--budget-params is {budget}; allowed: 1 or more")
     over = {plan.by_id[run].label: params for run, params in count_params(plan).items() if params > budget}
     if over:
         named = ", ".join(f"{label} ({params:,})" for label, params in over.items())

@@ -68,6 +68,10 @@ class SweepRequest:
     rerun_changed: bool = False
     budget_params: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.budget_params is not None and self.budget_params < 1:
+            raise SpecError(f"--budget-params is {self.budget_params}; allowed: 1 or more")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutionRequest:

@@ -106,6 +106,7 @@ def test_gather_and_rank_read_a_store_by_its_path(options: dict[str, Any]) -> No
         ({"seeds": "x"}, SpecError, "--seeds 'x' is not a list of numbers"),
         ({"set": "epochs"}, SpecError, "--set 'epochs' is not KEY=VALUE"),
         ({"grid": {"epochs": 3}}, SpecError, "--grid 'epochs=3' has a single value"),
+        ({"budget_params": 0}, SpecError, "--budget-params is 0; allowed: 1 or more"),
         ({"max_concurrent": 0}, ResourceError, "--max-concurrent is 0"),
         ({"cpus_per_trial": {"tutor": 1}}, ResourceError, "unknown role 'tutor'"),
     ],
