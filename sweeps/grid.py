@@ -17,7 +17,7 @@ from sweeps.context import all_settable_keys, check_settings, is_meant
 from sweeps.plan import Job, base_label, point_label, short_name
 from sweeps.recipes import Setting, read_value, split_setting
 from trainers.errors import SpecError
-from trainers.spec import Role
+from trainers.spec import Role, run_id
 
 Point = tuple[int, ...]
 """Which value of every axis: a combination."""
@@ -75,12 +75,9 @@ def expand(
     everything = tuple(job for jobs in made.values() for job in jobs)
     for axis in axes:
         check_settings(axis.settings, everything, "--grid")
-    by_name = _ids(made, lambda job: job.name)
-    touching = {
-        name: tuple(index for index in range(len(axes)) if _matters(index, ids)) for name, ids in by_name.items()
-    }
+    touching = _touching(axes, made)
     jobs = tuple(
-        replace(job, label=point_label(job.label, _values(job, point, touching[job.name], axes)))
+        replace(job, label=point_label(job.label, _values(point, touching[job.name], axes)))
         for point, of_point in made.items()
         for job in of_point
     )
@@ -113,13 +110,33 @@ def _rank(scope: str | None) -> int:
     return 0 if scope is None else 1 if scope in tuple(Role) else 2
 
 
-def _ids(made: Mapping[Point, tuple[Job, ...]], key: Callable[[Job], str]) -> dict[str, dict[Point, frozenset[str]]]:
-    """For every key of jobs: combination -> the run ids there."""
+def _touching(axes: Sequence[Axis], made: Mapping[Point, tuple[Job, ...]]) -> dict[str, dict[int, bool]]:
+    """Job name -> the axes, by index, that make it another job, and whether by a field of its own or of its parents."""
+    whole, own = (_ids(made, lambda job: job.name, identity) for identity in (_id, _own_id))
+    return {
+        name: {index: _matters(index, own[name]) for index in range(len(axes)) if _matters(index, whole[name])}
+        for name in whole
+    }
+
+
+def _ids(
+    made: Mapping[Point, tuple[Job, ...]], key: Callable[[Job], str], identity: Callable[[Job], str]
+) -> dict[str, dict[Point, frozenset[str]]]:
+    """For every key of jobs: combination -> what their identities are there."""
     ids: dict[str, dict[Point, frozenset[str]]] = defaultdict(dict)
     for point, jobs in made.items():
         for job in jobs:
-            ids[key(job)][point] = ids[key(job)].get(point, frozenset()) | {job.id}
+            ids[key(job)][point] = ids[key(job)].get(point, frozenset()) | {identity(job)}
     return ids
+
+
+def _id(job: Job) -> str:
+    return job.id
+
+
+def _own_id(job: Job) -> str:
+    """The identity of a job apart from its parents."""
+    return run_id(replace(job.spec, teacher=None, init_run=None))
 
 
 def _matters(index: int, ids: Mapping[Point, frozenset[str]]) -> bool:
@@ -128,15 +145,14 @@ def _matters(index: int, ids: Mapping[Point, frozenset[str]]) -> bool:
     return any(seen.setdefault((*point[:index], *point[index + 1 :]), found) != found for point, found in ids.items())
 
 
-def _values(job: Job, point: Point, touching: Iterable[int], axes: Sequence[Axis]) -> dict[str, Any]:
-    """Short name -> value of the axes that touch a job; one that only its parents feel is named with their scope."""
+def _values(point: Point, touching: Mapping[int, bool], axes: Sequence[Axis]) -> dict[str, Any]:
+    """Name -> value of the axes that touch a job: `epochs` is its own field, `teacher.epochs` one of its parents'."""
     short = [short_name(axis.key) for axis in axes]
     values = {}
-    for index in touching:
-        axis = axes[index]
-        name = short[index] if short.count(short[index]) == 1 else axis.key
-        owner = "" if is_meant(axis.scope, job.role, job.label) else f"{axis.scope}."
-        values[owner + name] = axis.values[point[index]]
+    for index, is_own in touching.items():
+        name = short[index] if short.count(short[index]) == 1 else axes[index].key
+        owner = "" if is_own else f"{axes[index].scope or 'parent'}."
+        values[owner + name] = axes[index].values[point[index]]
     return values
 
 
@@ -144,7 +160,7 @@ def _note(axes: Sequence[Axis], made: Mapping[Point, tuple[Job, ...]]) -> str:
     """What each axis multiplies, and how many jobs come of it; SpecError for an axis that multiplies nothing."""
     if not axes:
         return ""
-    by_label = _ids(made, lambda job: base_label(job.label))
+    by_label = _ids(made, lambda job: base_label(job.label), _id)
     words = []
     for index, axis in enumerate(axes):
         labels = [label for label, ids in by_label.items() if _matters(index, ids)]

@@ -85,6 +85,13 @@ def test_two_fields_of_one_short_name_are_told_apart(expanded: Any) -> None:
     assert {"student_scratch/epochs=5", "student_scratch/epochs=6", "teacher_scratch/epochs=3"} < labels(plan)
 
 
+def test_a_field_that_a_job_has_from_elsewhere_is_named_as_its_parents(expanded: Any) -> None:
+    plan = make_plan(expanded("epochs=3,4", "student:epochs=5,6").jobs)
+    assert {f"student_kd_scratch/parent.epochs={a},epochs={b}" for a in (3, 4) for b in (5, 6)} < labels(plan)
+    plan = make_plan(expanded("epochs=3,4", settings=("student:epochs=9",)).jobs)
+    assert {"student_scratch", "student_kd_scratch/parent.epochs=3", "teacher_scratch/epochs=3"} < labels(plan)
+
+
 @pytest.mark.parametrize(
     ("grid", "label"),
     [
