@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from analysis.stats import Summary, paired_difference, summarize
-from analysis.tables import RUNS_SCHEMA, Row, to_frame, to_rows
+from analysis.tables import RUNS_SCHEMA, Row, group_label, to_frame, to_rows
 from trainers.result import Status
 from trainers.spec import canonical_json, without_seeds
 
@@ -103,11 +103,12 @@ def _is_scratch(group: _Group) -> bool:
 def _gain_row(student: _Group, twin: _Group | None, rows: list[Row]) -> Row:
     validation, test = (_paired(student, twin, column) for column in (_VALIDATION, _TEST))
     teachers = _teachers(student, rows)
-    names = {name: student.runs[0][name] for name in ("group_id", "label", "teacher_group_id", "teacher_label")}
+    names = {name: student.runs[0][name] for name in ("group_id", "teacher_group_id", "teacher_label")}
     return {
         **names,
+        "label": group_label(student.runs),
         "twin_group_id": twin.runs[0]["group_id"] if twin else None,
-        "twin_label": twin.runs[0]["label"] if twin else None,
+        "twin_label": group_label(twin.runs) if twin else None,
         "teacher_validation_accuracy": _mean(teachers, _VALIDATION),
         "teacher_test_accuracy": _mean(teachers, _TEST),
         "n": validation.n,

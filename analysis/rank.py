@@ -21,7 +21,7 @@ from analysis.gains import GAINS_SCHEMA, kd_gains
 from analysis.gather import gather
 from analysis.reference import comparable, published
 from analysis.stats import Summary, pareto_front, summarize
-from analysis.tables import RUNS_SCHEMA, STATUSES, Row, to_frame, to_rows, to_table, write_tables
+from analysis.tables import RUNS_SCHEMA, STATUSES, Row, group_label, to_frame, to_rows, to_table, write_tables
 from trainers.errors import PlanError
 from trainers.result import PlanRecord, Status
 from trainers.spec import Role
@@ -135,6 +135,7 @@ def _plan(store: Store, plan_id: str | None) -> PlanRecord:
 def _group_row(members: list[Row]) -> Row:
     finished = [run for run in members if run["status"] == Status.OK.value]
     row: Row = {name: _first(finished + members, name) for name in _SAME_FOR_ALL_SEEDS}
+    row["label"] = group_label(finished + members)
     validation = summarize(_seed_means(finished, "best_validation_accuracy"))
     test = summarize(_seed_means(finished, "test_accuracy"))
     row |= _summary_columns("validation_accuracy", validation) | _summary_columns("test_accuracy", test)

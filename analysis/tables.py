@@ -121,6 +121,13 @@ def to_rows(frame: pd.DataFrame, schema: pa.Schema) -> list[Row]:
     return rows
 
 
+def group_label(runs: Sequence[Row]) -> str | None:
+    """The label of runs that differ by seeds alone; without its point where they are points of a grid of view seeds."""
+    labels = list(dict.fromkeys(run["label"] for run in runs if run["label"] is not None))
+    bases = {label.partition("/")[0] for label in labels}
+    return labels[0] if len(labels) == 1 or len(bases) > 1 else next(iter(bases), None)
+
+
 def count_line(statuses: Sequence[str], *, shows_zero_unfinished: bool = False) -> str:
     """What stands beside every ranking: `8 ok, 1 failed, 2 blocked`, and the unfinished if there are any."""
     is_shown = {UNFINISHED: shows_zero_unfinished or UNFINISHED in statuses}

@@ -11,6 +11,7 @@ examples:
   python sweeps/run_all.py --seeds 0,1,2                   with intervals
   python sweeps/run_all.py --data parquet:photos/ --limit 10000 --pretrained source
   python sweeps/run_all.py --set optimizer.lr=0.001 --set teacher:epochs=12
+  python sweeps/run_all.py --grid objective.temperature=1,4,20 --grid objective.weight=0.1,0.5,0.9
 Run again to go on: what is finished is never trained twice, what was interrupted resumes.
 exit codes: 0 all jobs are done; 1 a job failed or was blocked; 2 wrong input; 130, 143 interrupted
 """
@@ -73,19 +74,32 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
         "--set",
         action="append",
         default=[],
-        dest="settings",
         metavar="[WHO:]KEY=VALUE",
         help="any field of a spec, for all jobs or a role, label, model or objective: teacher:optimizer.lr=0.001",
+    )
+    group.add_argument(
+        "--grid",
+        action="append",
+        default=[],
+        metavar="[WHO:]KEY=V1,V2,...",
+        help="the jobs that this field concerns once per value (repeatable: all combinations): "
+        "objective.temperature=1,4,20",
     )
     group.add_argument("--allow-weak-teacher", action="store_true", help="distil even from a teacher at chance level")
 
 
 def _add_which(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--budget-params",
+        type=int,
+        metavar="N",
+        help="students and variants may have N parameters at most; --plan counts them, a run refuses larger ones",
+    )
     group.add_argument("--plan", action="store_true", help="show the jobs, what would run and why; start nothing")
     for option, text in (
-        ("--only", "only this job and what it depends on (repeatable; * and ? match, LABEL@SEED means one seed)"),
+        ("--only", "only this job, or all points of its grid, and what it depends on (repeatable; * and ? match)"),
         ("--exclude", "not this job, nor what depends on it (repeatable)"),
-        ("--force", "train this job and what depends on it again (repeatable)"),
+        ("--force", "train this job and what depends on it again (repeatable; LABEL@SEED means one seed)"),
     ):
         group.add_argument(option, action="append", default=[], metavar="LABEL", help=text)
     group.add_argument(

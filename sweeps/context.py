@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sweeps.plan import Job
+from sweeps.plan import Job, base_label, point_label, short_name
 from sweeps.recipes import Setting
 from trainers import plugins
 from trainers.errors import SpecError
@@ -74,12 +74,14 @@ class Context:
         teacher: Job | Sequence[Job] | None = None,
         start: Job | Weights | None = None,
         settings: Mapping[str, Any] | None = None,
+        point: Mapping[str, Any] | None = None,
     ) -> Job:
         """A complete, checked job: the settings that concern it applied, defaults filled in.
 
         `teacher` is distilled from, several as an ensemble (by their logits' mean); training starts from the
         body of `start`. `settings` (dotted spec key -> value) are the sweep's own: they win over the recipe and
-        lose to the user's. A pretraining sees the source data, everything else the data.
+        lose to the user's. `point` are settings too, a grid's: the label tells the values that the job really
+        has, as in `student/temperature=4`. A pretraining sees the source data, everything else the data.
         """
         data = self.source if role is Role.PRETRAIN and self.source is not None else self.data
         teachers = [teacher] if isinstance(teacher, Job) else list(teacher or ())
@@ -98,17 +100,32 @@ class Context:
             "init_run": to_dict(start.spec) if isinstance(start, Job) else None,
             "init_weights": to_dict(start) if isinstance(start, Weights) else None,
         }
-        own = tuple(Setting(key=key, value=value) for key, value in (settings or {}).items())
+        own = tuple(Setting(key=key, value=value) for key, value in {**(settings or {}), **(point or {})}.items())
         everything = (*self.recipe, *own, *self.settings)
-        scopes = {None, role.value, label}
-        for setting in everything:
-            if setting.key in PLUGIN_NAMES and setting.scope in scopes:
-                _apply(setting, content)
+        scopes = {None, role.value, label, base_label(label)}
+        concerned = [one for one in everything if one.key in PLUGIN_NAMES and one.scope in scopes]
+        for setting in concerned:
+            _apply(setting, content)
         scopes |= {content[kind]["name"] for kind in PLUGIN_KINDS}
-        for setting in everything:
-            if setting.key not in PLUGIN_NAMES and setting.scope in scopes:
-                _apply(setting, content)
-        return Job(label=label, role=role, spec=_checked(content, label))
+        others = [one for one in everything if one.key not in PLUGIN_NAMES and one.scope in scopes]
+        for setting in others:
+            _apply(setting, content)
+        values = {setting.key: setting.value for setting in (*concerned, *others)}
+        shown = point_label(label, {short_name(key): values[key] for key in point or {}})
+        return Job(label=shown, role=role, spec=_checked(content, shown))
+
+    def of_every_seed(self, jobs: Callable[[Context, int], Iterable[Job]]) -> tuple[Job, ...]:
+        """The jobs of all seeds."""
+        return tuple(job for seed in self.seeds for job in jobs(self, seed))
+
+    def best_teacher(self, seed: int) -> tuple[Job, ...]:
+        """The given teacher, or the report's fine-tuned ResNet18, last; before it its pretraining, if that is a job."""
+        if self.given is not None:
+            return (self.given_teacher(),)
+        resnet = Choice(name="resnet18")
+        start = self.pretraining(seed, resnet)
+        teacher = self.job("teacher_pretrained", role=Role.TEACHER, model=resnet, seed=seed, start=start)
+        return (start, teacher) if isinstance(start, Job) else (teacher,)
 
     def pretraining(self, seed: int, model: Choice) -> Job | Weights:
         """Where a fine-tuned network starts: the given weights, or a job on the source data."""
@@ -136,24 +153,33 @@ def _is_about_the_network(setting: Setting) -> bool:
     return concerns and (setting.key == "normalize" or setting.key.startswith("model."))
 
 
-def check_settings(settings: tuple[Setting, ...], jobs: tuple[Job, ...]) -> None:
+def check_settings(settings: Iterable[Setting], jobs: Iterable[Job], option: str = "--set") -> None:
     """SpecError for a user's setting that concerns no job, with the keys or scopes there are."""
+    jobs = tuple(jobs)
     for setting in settings:
-        in_scope = [job for job in jobs if setting.scope in (None, *_scopes(job, setting.key))]
+        in_scope = [job for job in jobs if setting.scope in (None, *scopes_of(job, setting.key))]
         if not in_scope:
-            places = zip(*(_scopes(job, setting.key) for job in jobs), strict=True)
+            places = zip(*(scopes_of(job, setting.key) for job in jobs), strict=True)
             scopes = dict.fromkeys(scope for place in places for scope in place)
-            raise SpecError(f"--set {setting.scope}:{setting.key}: concerns no job; have: {', '.join(scopes)}")
-        keys = dict.fromkeys(key for job in in_scope for key in _settable_keys(job.spec))
+            raise SpecError(f"{option} {setting.scope}:{setting.key}: concerns no job; have: {', '.join(scopes)}")
+        keys = all_settable_keys(in_scope)
         if setting.key not in keys:
-            raise SpecError(f"unknown key {setting.key!r}; have: {', '.join(sorted(keys))}")
-        _check_effect(setting, in_scope)
+            raise SpecError(f"unknown key {setting.key!r}; have: {', '.join(keys)}")
+        _check_effect(setting, in_scope, option)
 
 
-def _scopes(job: Job, key: str) -> tuple[str, ...]:
-    """What a setting may be in front of: role and label, and unless it changes them the names of the plug-ins."""
+def all_settable_keys(jobs: Iterable[Job]) -> tuple[str, ...]:
+    """The keys that a user may set for any of some jobs, sorted."""
+    return tuple(sorted({key for job in jobs for key in _settable_keys(job.spec)}))
+
+
+def scopes_of(job: Job, key: str) -> tuple[str, ...]:
+    """What may stand before a setting of a job: role, label without a grid's point, and names of its plug-ins.
+
+    A setting that chooses a plug-in cannot be for the jobs that have it.
+    """
     names = () if key in PLUGIN_NAMES else (job.spec.model.name, job.spec.objective.name)
-    return (job.role.value, job.label, *names)
+    return (job.role.value, base_label(job.label), *names)
 
 
 def _settable_keys(spec: RunSpec) -> tuple[str, ...]:
@@ -163,14 +189,14 @@ def _settable_keys(spec: RunSpec) -> tuple[str, ...]:
     return tuple(key for key in dict.fromkeys((*settable_keys(spec), *arguments)) if key not in NOT_SETTABLE)
 
 
-def _check_effect(setting: Setting, jobs: list[Job]) -> None:
+def _check_effect(setting: Setting, jobs: list[Job], option: str) -> None:
     """SpecError for a value that every job it was meant for ignores."""
     ignored = {
         "optimizer.momentum": all(job.spec.optimizer.name is OptimizerName.ADAMW for job in jobs),
         "schedule.warmup_fraction": all(job.spec.schedule.name is not ScheduleName.ONE_CYCLE for job in jobs),
     }
     if setting.value and ignored.get(setting.key, False):
-        raise SpecError(f"--set {setting.key}={setting.value} has no effect with {_owner(setting.key, jobs[0])}")
+        raise SpecError(f"{option} {setting.key}={setting.value} has no effect with {_owner(setting.key, jobs[0])}")
 
 
 def _owner(key: str, job: Job) -> str:

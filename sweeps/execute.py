@@ -88,9 +88,26 @@ class RunTrial(tune.Trainable):  # type: ignore[misc]  # ray ships no types for 
 
 @contextmanager
 def connected(address: str | None, log_folder: Path) -> Iterator[tuple[Resources, ...]]:
-    """Ray, started here or joined, with our code shipped to its workers; gives the machines it has."""
+    """Ray, started here or joined, with our code shipped to its workers; gives the machines it has.
+
+    A Ray that this process is already connected to is used as it is and left running; ResourceError if its workers
+    do not find our code, which can only be shipped when a connection begins.
+    """
     os.environ.update(TUNE_SETTINGS)
-    _log_to_file(log_folder / "ray.log")
+    with _logging_to(log_folder / "ray.log"):
+        if ray.is_initialized():
+            _check_workers_have_our_code()
+            yield _machines()
+            return
+        _start(address, log_folder)
+        try:
+            yield _machines()
+        finally:
+            ray.shutdown()
+
+
+def _start(address: str | None, log_folder: Path) -> None:
+    """Start or join; ResourceError if that cannot be done."""
     root = Path(__file__).resolve().parents[1]
     runtime_env = {
         "py_modules": [str(root / name) for name in ("sweeps", "trainers", "analysis")],
@@ -110,10 +127,21 @@ def connected(address: str | None, log_folder: Path) -> Iterator[tuple[Resources
     except (ConnectionError, RuntimeError, ValueError, RayError) as error:
         raise ResourceError(f"cannot reach a Ray cluster at {address or 'this machine'}: {error}") from error
     signal.signal(signal.SIGTERM, on_terminate)  # ray.init put its own in place, which aborts the process
+
+
+def _check_workers_have_our_code() -> None:
     try:
-        yield tuple(_resources(node) for node in _nodes() if node["Alive"])
-    finally:
-        ray.shutdown()
+        ray.get(ray.remote(num_cpus=0)(train_is_known).remote())
+    except RayError as error:
+        raise ResourceError(
+            "the Ray that this process is connected to does not find Petite's code on its workers; "
+            "install Petite for them, or call ray.shutdown() before"
+        ) from error
+
+
+def train_is_known() -> bool:
+    """True, on a worker that could import this module."""
+    return callable(train)
 
 
 def _check_reachable(address: str | None) -> None:
@@ -127,9 +155,9 @@ def _check_reachable(address: str | None) -> None:
         raise ResourceError(f"cannot reach a Ray cluster at {address}: {error}") from error
 
 
-def _nodes() -> list[dict[str, Any]]:
+def _machines() -> tuple[Resources, ...]:
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    return nodes
+    return tuple(_resources(node) for node in nodes if node["Alive"])
 
 
 def _resources(node: dict[str, Any]) -> Resources:
@@ -190,10 +218,18 @@ def _name(trial: Any) -> str:
     return str(trial.config["run_id"])
 
 
-def _log_to_file(file: Path) -> None:
+@contextmanager
+def _logging_to(file: Path) -> Iterator[None]:
     """Ray's and Tune's own messages go to a file instead of the screen."""
     handler = logging.FileHandler(file)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    for name in ("ray", "ray.tune", "ray.train", "ray.data"):
-        logger = logging.getLogger(name)
+    loggers = [logging.getLogger(name) for name in ("ray", "ray.tune", "ray.train", "ray.data")]
+    before = [(logger, logger.handlers, logger.propagate) for logger in loggers]
+    for logger in loggers:
         logger.handlers, logger.propagate = [handler], False
+    try:
+        yield
+    finally:
+        for logger, handlers, propagates in before:
+            logger.handlers, logger.propagate = handlers, propagates
+        handler.close()

@@ -2,24 +2,51 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
+from typing import Any
 
 from trainers.errors import PlanError
 from trainers.result import Environment, PlannedJob, RunState
 from trainers.spec import Role, RunSpec, digest_of, flatten, group_id, run_id
 
 
+def point_label(label: str, values: Mapping[str, Any]) -> str:
+    """The label of a grid's point: `student`, {"temperature": 4.0, "epochs": 3} -> `student/temperature=4,epochs=3`."""
+    words = [f"{name}={_word(value)}" for name, value in values.items()]
+    return f"{label}{',' if '/' in label else '/'}{','.join(words)}" if words else label
+
+
+def short_name(key: str) -> str:
+    """What a field is called in labels: `objective.temperature` -> `temperature`, `model.name` -> `model`."""
+    return key.removesuffix(".name").rpartition(".")[2]
+
+
+def base_label(label: str) -> str:
+    """The label without a grid's point: `student/temperature=4` -> `student`."""
+    return label.partition("/")[0]
+
+
+def _word(value: Any) -> str:
+    """A value without the signs that patterns of labels need: 4.0 -> 4, [16, 32] -> 16-32."""
+    if isinstance(value, (list, tuple)):
+        return "-".join(map(_word, value))
+    is_whole = isinstance(value, float) and value.is_integer()
+    return value if isinstance(value, str) else json.dumps(int(value) if is_whole else value)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One training to be done: a spec, what it is called and what it is for."""
+    """One training to be done: a spec, what it is called and what it is for; `also` are other labels of the same."""
 
     label: str
     role: Role
     spec: RunSpec
+    also: tuple[str, ...] = ()
 
     @cached_property
     def id(self) -> str:
@@ -37,8 +64,10 @@ class Job:
         return tuple(run_id(parent) for parent in self.spec.parents)
 
     def matches(self, pattern: str) -> bool:
-        """Whether a user's `LABEL` or `LABEL@SEED` (with * and ?) means this job."""
-        return fnmatchcase(self.label, pattern) or fnmatchcase(self.name, pattern)
+        """Whether a user's `LABEL` or `LABEL@SEED` (with * and ?) means this job; a base label means all its points."""
+        labels = {same for label in (self.label, *self.also) for same in (label, base_label(label))}
+        names = labels | {f"{label}@{self.spec.seed}" for label in labels}
+        return any(fnmatchcase(name, pattern) for name in names)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +117,7 @@ class Plan:
         for pattern in patterns:
             ids = {job.id for job in self.jobs if job.matches(pattern)}
             if not ids:
-                labels = ", ".join(dict.fromkeys(job.label for job in self.jobs))
+                labels = ", ".join(dict.fromkeys(base_label(job.label) for job in self.jobs))
                 raise PlanError(f"no job is called {pattern!r}; have: {labels} (LABEL, LABEL@SEED, * and ? allowed)")
             found |= ids
         return found
@@ -124,10 +153,10 @@ class Plan:
 
 
 def make_plan(jobs: Iterable[Job]) -> Plan:
-    """Sort jobs topologically, each id once (the first label stays); PlanError if they are not a plan."""
+    """Sort jobs topologically, each id once (later labels are `also`); PlanError if they are not a plan."""
     by_id: dict[str, Job] = {}
     for job in jobs:
-        by_id.setdefault(job.id, job)
+        by_id[job.id] = _merged(by_id.get(job.id, job), job)
     _check_names(by_id.values())
     for job in by_id.values():
         for parent in job.parents:
@@ -140,6 +169,12 @@ def make_plan(jobs: Iterable[Job]) -> Plan:
         return Plan(jobs=tuple(by_id[run] for run in order))
     except CycleError as error:
         raise PlanError(f"jobs depend on each other in a circle: {error.args[1]}") from error
+
+
+def _merged(first: Job, other: Job) -> Job:
+    """The first of two jobs with one spec, with the labels of both."""
+    also = tuple(dict.fromkeys(label for label in (*first.also, other.label, *other.also) if label != first.label))
+    return first if also == first.also else replace(first, also=also)
 
 
 def _check_names(jobs: Iterable[Job]) -> None:

@@ -150,15 +150,16 @@ class LiveTable:
 
     def render(self) -> Group:
         """The table and a line of totals; what is done and waiting is folded when there is no room."""
-        room = max(4, self._console.size.height - 6)
-        lines = _most_interesting(list(self._board.lines.values()), room)
+        width, room = self._console.width, max(4, self._console.size.height - 6)
+        is_broken = any("\n" in shown_name(line.job.name, width) for line in self._board.lines.values())
+        lines = _most_interesting(list(self._board.lines.values()), room // 2 if is_broken else room)
         table = Table(box=None, padding=(0, 1))
         for title in ("job", "state", "epochs", "", "validation", "left"):
             table.add_column(
                 title, no_wrap=title != "state", justify="left" if title in ("job", "state", "") else "right"
             )
         for line in lines:
-            table.add_row(*_cells(line, self._board.job_seconds_left(line.job.id)))
+            table.add_row(*_cells(line, self._board.job_seconds_left(line.job.id), width))
         failed = [line for line in self._board.lines.values() if line.phase is Phase.FAILED]
         reasons = [Text(f"{line.job.name}: {line.note}", style=STYLES[Phase.FAILED]) for line in failed[:3]]
         return Group(table, *reasons, Text(self._totals(len(self._board.lines) - len(lines)), style="bold"))
@@ -176,13 +177,18 @@ def _most_interesting(lines: list[Line], most: int) -> list[Line]:
     return [line for line in lines if line in chosen]
 
 
-def _cells(line: Line, seconds_left: float | None) -> tuple[Text | ProgressBar, ...]:
+def shown_name(name: str, width: int) -> str:
+    """A job's name for a table of this width: that of a grid's point on two lines where it would take half of it."""
+    return name.replace("/", "/\n  ") if len(name) > width // 2 else name
+
+
+def _cells(line: Line, seconds_left: float | None, width: int) -> tuple[Text | ProgressBar, ...]:
     epochs = line.job.spec.epochs
     done = epochs if line.phase is Phase.DONE else line.num_epochs_done
     accuracy = "" if line.validation_accuracy is None else f"{line.validation_accuracy:.1%}"
     left = format_seconds(seconds_left) if line.phase in (Phase.RUNNING, Phase.WAITING) else ""
     return (
-        Text(line.job.name),
+        Text(shown_name(line.job.name, width)),
         Text(line.phase.value, style=STYLES.get(line.phase, "dim")),
         Text(f"{done}/{epochs}"),
         ProgressBar(total=epochs, completed=done, width=12),

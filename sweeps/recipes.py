@@ -110,12 +110,22 @@ def parse_setting(text: str) -> Setting:
 
     The value is read as JSON where it is JSON, and as text otherwise.
     """
-    left, equals, value = text.partition("=")
+    scope, key, value = split_setting(text, "--set", "KEY=VALUE", "--set optimizer.lr=0.001")
+    return Setting(key=key, value=read_value(value), scope=scope)
+
+
+def split_setting(text: str, option: str, form: str, example: str) -> tuple[str | None, str, str]:
+    """`[SCOPE:]KEY=REST` -> scope, key, rest; SpecError with an example of the form for what is none."""
+    left, equals, rest = text.partition("=")
     scope, colon, key = left.rpartition(":")
     if not equals or not key:
-        raise SpecError(f"--set {text!r} is not KEY=VALUE; write for example --set optimizer.lr=0.001")
+        raise SpecError(f"{option} {text!r} is not {form}; write for example {example}")
+    return scope if colon else None, key, rest
+
+
+def read_value(text: str) -> Any:
+    """JSON where it is JSON, text otherwise."""
     try:
-        parsed = json.loads(value)
+        return json.loads(text)
     except ValueError:
-        parsed = value
-    return Setting(key=key, value=parsed, scope=scope if colon else None)
+        return text

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweeps.context import Context, check_settings
+from sweeps.grid import expand
 from sweeps.passes import Pass, Setup
 from sweeps.plan import Decision, Plan, Wishes, decide, make_plan
 from sweeps.pretraining import Pretraining, choose_pretraining, given_teacher
 from sweeps.progress import Progress
-from sweeps.recipes import Setting, recipe
+from sweeps.recipes import recipe
+from sweeps.request import SweepRequest
 from trainers import plugins
-from trainers.errors import CorruptFileError, SpecError
+from trainers.errors import CorruptFileError
 from trainers.plugins import Kind
 from trainers.prepare import DataRequest, parse_data, prepare, prepared
 from trainers.result import Manifest, PlanRecord, RunState, Split
@@ -29,29 +31,11 @@ UNPREPARED = "not prepared"
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepRequest:
-    """What a user asks for, as the command line says it."""
-
-    sweep: str = "report"
-    data: str = "plates"
-    image_size: int | None = None
-    limit: int | None = None
-    pretrained: str | None = None
-    teacher: str | None = None
-    teacher_model: str = "resnet18"
-    source_data: str | None = None
-    recipe: str = "quick"
-    settings: tuple[Setting, ...] = ()
-    seeds: tuple[int, ...] = (0,)
-    only: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    force: tuple[str, ...] = ()
-    rerun_changed: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """A plan and what it was made from; `is_prepared` is False while ids are provisional for want of data."""
+    """A plan and what it was made from; `is_prepared` is False while ids are provisional for want of data.
+
+    `grid_note` says what a grid multiplied.
+    """
 
     request: SweepRequest
     plan: Plan
@@ -59,6 +43,7 @@ class Sweep:
     source: Manifest | None
     pretraining: Pretraining
     is_prepared: bool
+    grid_note: str = ""
 
     def decisions(self, store: Store) -> dict[str, Decision]:
         """What is left to do and why, by run id."""
@@ -101,17 +86,27 @@ def make_sweep(store: Store, request: SweepRequest, get_data: Callable[[DataRequ
         data=data,
         seeds=request.seeds,
         recipe=settings,
-        settings=request.settings,
         source=source,
         weights=pretraining.weights,
         given=None if request.teacher is None else given_teacher(request.teacher, request.teacher_model),
     )
-    jobs = plugins.load(Kind.SWEEP, request.sweep).jobs(context)
-    check_settings(request.settings, jobs)
-    plan = make_plan(jobs).restricted(only=request.only, exclude=request.exclude)
+    make_jobs = plugins.load(Kind.SWEEP, request.sweep).jobs
+    expansion = expand(
+        request.grid, request.settings, lambda given: make_jobs(dataclasses.replace(context, settings=given))
+    )
+    check_settings(request.settings, expansion.jobs)
+    plan = make_plan(expansion.jobs).restricted(only=request.only, exclude=request.exclude)
     plan.matching(request.force)
     is_prepared = not any(one.fingerprint.startswith(UNPREPARED) for one in (data, source) if one is not None)
-    return Sweep(request=request, plan=plan, data=data, source=source, pretraining=pretraining, is_prepared=is_prepared)
+    return Sweep(
+        request=request,
+        plan=plan,
+        data=data,
+        source=source,
+        pretraining=pretraining,
+        is_prepared=is_prepared,
+        grid_note=expansion.note,
+    )
 
 
 def data_or_placeholder(store: Store) -> Callable[[DataRequest], Manifest]:
@@ -221,14 +216,3 @@ def _git(folder: Path, arguments: Iterable[str]) -> str:
     except OSError:
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def parse_seeds(text: str) -> tuple[int, ...]:
-    """`0,1,2` -> (0, 1, 2); SpecError for anything else, and for a seed given twice."""
-    try:
-        seeds = tuple(int(part) for part in text.split(","))
-    except ValueError as error:
-        raise SpecError(f"--seeds {text!r} is not a list of numbers; write for example --seeds 0,1,2") from error
-    if len(set(seeds)) < len(seeds) or min(seeds) < 0:
-        raise SpecError(f"--seeds {text!r}; allowed: numbers of 0 or more, each once")
-    return seeds

@@ -25,7 +25,7 @@ TRAINING = {
     )
 }
 PLANNING = {f"sweeps.{name}" for name in ("plan", "recipes", "resources", "context", "pretraining", "admission")}
-PLANNING |= {"sweeps.frontier"}
+PLANNING |= {"sweeps.frontier", "sweeps.grid", "sweeps.request"}
 RUNNING = {f"sweeps.{name}" for name in ("searcher", "execute", "progress", "passes", "serial", "trial", "sweep")}
 TORCH, IMAGES = {"torch", "torchvision", "safetensors"}, {"numpy", "PIL", "pyarrow"}
 TABLES = {"pandas", "pyarrow", "numpy", "scipy", "rich", "plotly", "matplotlib"}
@@ -55,6 +55,8 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.recipes": RECORDS,
     "sweeps.resources": RECORDS,
     "sweeps.context": RECORDS | {"sweeps.plan", "sweeps.recipes"},
+    "sweeps.grid": RECORDS | {"sweeps.plan", "sweeps.recipes", "sweeps.context"},
+    "sweeps.request": RECORDS | {"sweeps.grid", "sweeps.recipes", "sweeps.resources"},
     "sweeps.pretraining": RECORDS | {"trainers.prepare", "sweeps.context"},
     "sweeps.admission": RECORDS | {"sweeps.resources"},
     "sweeps.frontier": RECORDS | {"sweeps.plan", "sweeps.resources", "sweeps.admission"},
@@ -71,7 +73,11 @@ ALLOWED: dict[str, set[str]] = {
     # layer 6': what came out
     "analysis.*": RECORDS | TABLES | {"analysis"},
     # layer 9
-    "sweeps.run_all": RECORDS | PLANNING | RUNNING | {"sweeps.arguments", "analysis", "rich"},
+    "sweeps.budget": RECORDS | {"sweeps.plan", "trainers.measure"},
+    "sweeps.driver": RECORDS | PLANNING | RUNNING | {"rich"},
+    "sweeps.api": RECORDS | PLANNING | RUNNING | {"sweeps.budget", "sweeps.driver", "analysis", "rich", "pandas"},
+    "sweeps.show": RECORDS | PLANNING | {"sweeps.api", "sweeps.progress", "rich"},
+    "sweeps.run_all": WORDS | {"sweeps.arguments", "sweeps.api", "sweeps.show", "analysis", "rich"},
 }
 
 

@@ -15,6 +15,12 @@ def num_params(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
+def count_params(model: Choice) -> int:
+    """Parameters of the network that a model's file builds, without its memory."""
+    with torch.device("meta"):
+        return num_params(build_body(model))
+
+
 def num_macs(model: Choice) -> int:
     """Multiply-accumulates of convolutions and linear layers for one picture (torch counts 2 flops for each)."""
     size = int(model.args["image_size"])  # type: ignore[arg-type]

@@ -11,12 +11,12 @@ from sweeps.context import Context
 from sweeps.plan import Job
 from trainers.spec import Choice, Role
 
-STUDENT, RESNET = Choice(name="student"), Choice(name="resnet18")
+STUDENT = Choice(name="student")
 
 
 def jobs(context: Context) -> tuple[Job, ...]:
     """All rows for every seed; the student of seed s learns from the teacher of seed s, or from the given one."""
-    return tuple(job for seed in context.seeds for job in _rows(context, seed))
+    return context.of_every_seed(_rows)
 
 
 def _rows(context: Context, seed: int) -> tuple[Job, ...]:
@@ -33,13 +33,12 @@ def _rows(context: Context, seed: int) -> tuple[Job, ...]:
     return (*parents, *teachers.values(), alone, *distilled, *variants)
 
 
-def _trained(context: Context, seed: int) -> tuple[tuple[Job, ...], dict[str, Job]]:
-    """The teachers by name, and the job that they start from, if it is one."""
-    start = context.pretraining(seed, RESNET)
-    scratch = context.job("teacher_scratch", role=Role.TEACHER, model=RESNET, seed=seed)
-    tuned = context.job("teacher_pretrained", role=Role.TEACHER, model=RESNET, seed=seed, start=start)
-    return (start,) if isinstance(start, Job) else (), {"scratch": scratch, "pretrained": tuned}
+def _trained(context: Context, seed: int) -> tuple[list[Job], dict[str, Job]]:
+    """The teachers by name, and the job that one starts from, if it is one."""
+    *pretraining, tuned = context.best_teacher(seed)
+    scratch = context.job("teacher_scratch", role=Role.TEACHER, model=Choice(name="resnet18"), seed=seed)
+    return pretraining, {"scratch": scratch, "pretrained": tuned}
 
 
-def _given(context: Context) -> tuple[tuple[Job, ...], dict[str, Job]]:
-    return (), {"given": context.given_teacher()}
+def _given(context: Context) -> tuple[list[Job], dict[str, Job]]:
+    return [], {"given": context.given_teacher()}

@@ -146,3 +146,15 @@ def test_a_low_terminal_keeps_what_fails_and_runs_and_counts_the_rest(busy: tupl
 )
 def test_seconds_are_written_as_a_clock(seconds: float | None, text: str) -> None:
     assert format_seconds(seconds) == text
+
+
+def test_the_name_of_a_grids_point_takes_two_lines_where_it_would_take_half_of_a_terminal(make_job: Any) -> None:
+    plan = make_plan([make_job("student_kd_pretrained/temperature=4,weight=0.5"), make_job("other", lr=0.5)])
+    board = Board(plan, (), num_slots=1, epoch_cost=lambda job: 1.0)
+    for width, is_broken in ((80, True), (140, False)):
+        console = Console(file=io.StringIO(), width=width, height=20)
+        console.print(LiveTable(board, console).render())
+        lines = [line.strip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+        assert any(line.startswith("temperature=4,weight=0.5@0") for line in lines) is is_broken
+        assert any(line.startswith("student_kd_pretrained/temperature=4") for line in lines) is not is_broken
+        assert any(line.startswith("other@0") and "waiting" in line for line in lines)

@@ -15,6 +15,7 @@ STEM_CHANNELS = 24
 CHANNELS = (16, 32, 32, 64, 64, 128)
 EXPANSIONS = (1, 6, 6, 6, 6, 1)
 LAST_CHANNELS = 320
+ADDED_ARGUMENTS = {"width": 1.0}
 
 
 def build(
@@ -23,22 +24,24 @@ def build(
     image_size: int,
     stem_stride: int = 2,
     strides: tuple[int, ...] = (1, 2, 1, 2, 1, 2),
+    width: float = 1.0,
 ) -> nn.Module:
     """Images (N, 3, S, S) -> logits (N, num_classes); strides, one per block, cost time and no parameters."""
     if len(strides) != len(CHANNELS):
         raise ValueError(f"strides has {len(strides)} values; allowed: {len(CHANNELS)}, one per block")
+    stem, *channels, last = (max(8, round(width * c)) for c in (STEM_CHANNELS, *CHANNELS, LAST_CHANNELS))
     layers: list[nn.Module] = [
-        Conv2dNormActivation(3, STEM_CHANNELS, stride=stem_stride, activation_layer=nn.ReLU6),
-        *_blocks(strides),
-        nn.Conv2d(CHANNELS[-1], LAST_CHANNELS, 1),
-        nn.BatchNorm2d(LAST_CHANNELS),
+        Conv2dNormActivation(3, stem, stride=stem_stride, activation_layer=nn.ReLU6),
+        *_blocks(stem, channels, strides),
+        nn.Conv2d(channels[-1], last, 1),
+        nn.BatchNorm2d(last),
         nn.ReLU6(inplace=True),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
     ]
-    return nn.Sequential(OrderedDict(features=nn.Sequential(*layers), classifier=nn.Linear(LAST_CHANNELS, num_classes)))
+    return nn.Sequential(OrderedDict(features=nn.Sequential(*layers), classifier=nn.Linear(last, num_classes)))
 
 
-def _blocks(strides: tuple[int, ...]) -> list[nn.Module]:
-    inputs = (STEM_CHANNELS, *CHANNELS[:-1])
-    return [InvertedResidual(*block) for block in zip(inputs, CHANNELS, strides, EXPANSIONS, strict=True)]
+def _blocks(stem: int, channels: list[int], strides: tuple[int, ...]) -> list[nn.Module]:
+    inputs = (stem, *channels[:-1])
+    return [InvertedResidual(*block) for block in zip(inputs, channels, strides, EXPANSIONS, strict=True)]

@@ -1,0 +1,111 @@
+"""The command as functions, for notebooks and scripts: plan, run, gather, rank.
+
+    from sweeps.api import run
+    outcome = run(sweep="report", store="petite-store")
+    outcome.ranking
+
+All options of the command line are keyword arguments of the same names (`Options` in
+`sweeps/request.py`), with underscores. Wrong input raises SweepError, with the line that the command prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+from analysis.api import gather, rank
+from sweeps.request import Options, read_options
+from trainers.storage import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sweeps.plan import Decision
+    from sweeps.sweep import Sweep
+
+__all__ = ["Options", "Outcome", "Planned", "gather", "plan", "rank", "run"]
+
+STORE = "petite-store"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A sweep before it runs: `decisions` by run id; `num_params` by run id, {} unless a budget asks for them."""
+
+    sweep: Sweep
+    store: Store
+    decisions: Mapping[str, Decision]
+    num_params: Mapping[str, int]
+
+    @property
+    def jobs(self) -> pd.DataFrame:
+        """One row per job: what it waits for, whether it would run, and why."""
+        import pandas as pd
+
+        rows: list[dict[str, Any]] = []
+        for run, decision in self.decisions.items():
+            job, by_id = decision.job, self.sweep.plan.by_id
+            parents = [by_id[parent].name for parent in job.parents]
+            row = {"job": job.name, "role": job.role.value, "waits_for": parents, "will_run": decision.will_run}
+            rows.append({**row, "reason": decision.reason, "num_params": self.num_params.get(run), "run_id": run})
+        return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a run came to: groups in order, gains of distillation, and the runs behind them, failed ones too."""
+
+    sweep: Sweep
+    store: Store
+    ranking: pd.DataFrame
+    gains: pd.DataFrame
+    runs: pd.DataFrame
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every job of the plan is done."""
+        return bool((self.runs["status"] == "ok").all())
+
+
+def plan(*, store: str | Path = STORE, **options: Unpack[Options]) -> Planned:
+    """What `run` would do with the same arguments, and why. Writes nothing, prepares nothing, starts nothing."""
+    from sweeps.budget import count_params
+    from sweeps.sweep import data_or_placeholder, make_sweep
+
+    request, _ = read_options(options)
+    place = Store(store)
+    place.check_version()
+    sweep = make_sweep(place, request, data_or_placeholder(place))
+    num_params = count_params(sweep.plan) if request.budget_params is not None and sweep.is_prepared else {}
+    return Planned(sweep=sweep, store=place, decisions=sweep.decisions(place), num_params=num_params)
+
+
+def run(*, store: str | Path = STORE, command: str | None = None, **options: Unpack[Options]) -> Outcome:
+    """Train what is left of a sweep, then gather and rank; blocks until that is done.
+
+    Progress is printed unless `quiet=True`. Jobs that fail are in the outcome's `runs`, not raised. Ray is
+    started for the call, unless nothing is left, `serial=True`, or the process is connected to a Ray already.
+    Interrupted, it can be called again and goes on. `command` is what the plan's record says it was made by.
+    """
+    from rich.console import Console
+
+    from analysis.rank import write_ranking
+    from sweeps.budget import check_budget
+    from sweeps.driver import carry_out, introduce, preparation_line, silent
+    from sweeps.sweep import data_prepared_first, make_sweep
+
+    request, execution = read_options(options)
+    say = silent if execution.quiet else _say
+    place = Store(store).open()
+    sweep = make_sweep(place, request, data_prepared_first(place, preparation_line(say)))
+    check_budget(sweep.plan, request.budget_params)
+    introduce(sweep, place, command or f"sweeps.api.run(store={str(store)!r}, **{options!r})", say)
+    carry_out(sweep, place, execution, Console(), say)
+    written = write_ranking(place, plan_id=sweep.plan.plan_id)
+    return Outcome(sweep=sweep, store=place, ranking=written.ranking, gains=written.gains, runs=written.runs)
+
+
+def _say(message: str) -> None:
+    print(message, flush=True)

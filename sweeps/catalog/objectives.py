@@ -1,0 +1,50 @@
+"""Every objective of distillation on one student: which one helps?
+
+Question: over the same teacher, recipe and views, which loss does the student gain most from, and is plain
+distillation ever beaten? Each objective has its own defaults; `--grid dkd:objective.beta=1,8` looks further.
+Cost: 9 runs and a pretraining per seed; about 5 minutes on 2 cores with plates and the recipe `quick`.
+Expected: differences of a point or less at equal recipe, within a seed's spread; funmatch is behind in short
+trainings (Beyer et al. 2021 train for thousands of epochs).
+"""
+
+from sweeps.context import Context
+from sweeps.plan import Job
+from trainers import plugins
+from trainers.plugins import Kind
+from trainers.spec import Choice, Role
+
+STUDENT = Choice(name="student")
+MIXUP = {"augment.mixup_alpha": 1.0}
+"""For objectives that want mixed pictures, and for their scratch twin."""
+
+
+def jobs(context: Context) -> tuple[Job, ...]:
+    """The teacher, the student alone with and without mixup, and a student per objective, for every seed."""
+    return context.of_every_seed(_of_seed)
+
+
+def _of_seed(context: Context, seed: int) -> tuple[Job, ...]:
+    *before, teacher = context.best_teacher(seed)
+    alone = [
+        context.job(label, role=Role.STUDENT, model=STUDENT, seed=seed, settings=settings)
+        for label, settings in (("student_scratch", None), ("student_scratch_mixup", MIXUP))
+    ]
+    distilled = [
+        context.job(
+            f"student_{name}",
+            role=Role.STUDENT,
+            model=STUDENT,
+            seed=seed,
+            objective=name,
+            teacher=teacher,
+            settings=MIXUP if _says(name, "NEEDS_MIXUP") else None,
+        )
+        for name in plugins.names(Kind.OBJECTIVE)
+        if _says(name, "NEEDS_TEACHER")
+    ]
+    return (*before, teacher, *alone, *distilled)
+
+
+def _says(name: str, constant: str) -> bool:
+    """What an objective's file declares of itself."""
+    return bool(plugins.constant(Kind.OBJECTIVE, name, constant, False))

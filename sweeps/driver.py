@@ -1,0 +1,101 @@
+"""One run of a sweep: its plan is recorded, what is left of it is carried out under Ray or in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sweeps.passes import Pass, Setup
+from sweeps.request import ExecutionRequest
+from sweeps.sweep import Sweep, git_state, keep_weights, left_to_run, run_passes, set_aside_stale
+from trainers.storage import Store
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sweeps.resources import Resources
+
+Say = Callable[[str], None]
+
+
+def introduce(sweep: Sweep, store: Store, command: str, say: Say) -> None:
+    """Record the plan, and say what data and what pretraining it rests on and what a grid made of it."""
+    for job in sweep.plan.jobs:
+        store.write_spec(job.spec)
+    store.write_plan(sweep.record(command))
+    counts = ", ".join(f"{number} {split}" for split, number in sweep.data.num_images.items())
+    say(f"data: {sweep.data.origin} ({counts}; {sweep.data.num_classes} classes, {sweep.data.image_size} pixels)")
+    weights, source = sweep.pretraining.weights, sweep.source
+    if source is not None:
+        say(f"pretraining: a job on {source.origin} ({source.num_images['train']} train; {source.num_classes} classes)")
+    elif weights is not None:
+        say(f"pretraining: {weights.name} ({sweep.pretraining.path or 'torch hub cache or download'})")
+    if sweep.grid_note:
+        say(sweep.grid_note)
+    for job in sweep.plan.jobs:
+        if job.also:
+            say(f"{job.name} is also {', '.join(job.also)}: the same training, done once")
+    say(f"store: {store.root} (runs, tables, logs)")
+
+
+def carry_out(sweep: Sweep, store: Store, request: ExecutionRequest, console: Console, say: Say) -> None:
+    """Run what is left; imports neither torch nor ray when nothing is."""
+    to_run = left_to_run(sweep, store, say)
+    say(f"jobs: {len(sweep.plan.jobs)} planned, {len(sweep.plan.jobs) - len(to_run)} done, {len(to_run)} to run")
+    if not to_run:
+        return
+    from sweeps.progress import Board, BoardProgress, LiveTable
+
+    keep_weights(store, sweep)
+    with ExitStack() as stack:
+        machines, execute = _executor(request, store, stack, say)
+        setup = _setup(sweep, request, machines)
+        setup.check_feasible(decision.job for decision in to_run.values())
+        set_aside_stale(store, to_run)
+        board = Board(sweep.plan, set(sweep.plan.by_id) - set(to_run), setup.num_slots(sweep.plan), setup.epoch_cost)
+        is_live = console.is_terminal and not request.quiet
+        if is_live:
+            stack.enter_context(LiveTable(board, console))
+        run_passes(sweep, store, set(to_run), setup, BoardProgress(board, silent if is_live else say), execute)
+
+
+def _setup(sweep: Sweep, request: ExecutionRequest, machines: tuple[Resources, ...]) -> Setup:
+    """What every pass needs to know of the request and the machines."""
+    return Setup(
+        resources=request.resources(has_gpu=any(machine.gpus for machine in machines)),
+        machines=machines,
+        num_images=sweep.num_images,
+        max_concurrent=1 if request.serial else request.max_concurrent,
+        allow_weak_teacher=request.allow_weak_teacher,
+        git=git_state(Path(__file__).parent),
+    )
+
+
+def _executor(
+    request: ExecutionRequest, store: Store, stack: ExitStack, say: Say
+) -> tuple[tuple[Resources, ...], Callable[[Pass], None]]:
+    """The machines there are, and the function that runs a pass on them."""
+    if request.serial:
+        from sweeps.serial import run_serially, this_machine
+
+        return (this_machine(),), run_serially
+    say(f"starting Ray (its messages: {store.log_folder() / 'ray.log'})")
+    from sweeps.execute import connected, run_with_tune
+
+    return stack.enter_context(connected(request.address, store.log_folder())), run_with_tune
+
+
+def preparation_line(say: Say) -> Callable[[str, int, int], None]:
+    """Says how far the preparation of a data set is, at its start and every 5,000 pictures."""
+
+    def on_image(name: str, done: int, total: int) -> None:
+        if done == 1 or done % 5000 == 0 or done == total:
+            say(f"preparing {name}: {done}/{total} pictures")
+
+    return on_image
+
+
+def silent(message: str) -> None:
+    """Says nothing."""
