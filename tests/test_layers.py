@@ -34,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     # layer 0 and 1: the vocabulary
     "trainers.errors": set(),
     "trainers.execution": set(),
+    "trainers.architectures": set(),
     "trainers.spec": WORDS | {"msgspec"},
     "trainers.plugins": WORDS,
     # layer 2: records and the store
@@ -46,7 +47,8 @@ ALLOWED: dict[str, set[str]] = {
     "trainers.prepare": RECORDS | IMAGES | {"trainers.images"},
     "trainers.pictures": RECORDS | IMAGES,
     # layers 4 and 5: networks and their training
-    "trainers.models.*": LANGUAGE | {"torch", "torchvision"},
+    "trainers.convolutions": {"torch"},
+    "trainers.models.*": LANGUAGE | {"trainers.convolutions", "trainers.architectures", "torch", "torchvision", "timm"},
     "trainers.objectives.*": LANGUAGE | {"torch"},
     **{name: RECORDS | TRAINING | TORCH | {"trainers.pictures", "numpy", "msgspec"} for name in TRAINING},
     "trainers.loop": RECORDS | TRAINING | {"trainers.execution", "torch"},

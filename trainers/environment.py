@@ -15,8 +15,10 @@ from trainers.plugins import Kind
 from trainers.result import Environment
 from trainers.spec import RunSpec
 
-LOOP = tuple(f"trainers.{name}" for name in ("training", "augment", "optim", "network", "evaluate", "randomness"))
-"""The modules of the loop that every run goes through."""
+LOOP = tuple(
+    f"trainers.{name}" for name in ("training", "augment", "optim", "network", "evaluate", "randomness", "convolutions")
+)
+"""The modules of the loop that every run goes through, and what model files share."""
 
 UNESSENTIAL = ("host", "git_commit", "git_is_dirty")
 """Fields that may differ between two attempts whose numbers are still the same bit for bit."""
