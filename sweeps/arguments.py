@@ -53,6 +53,9 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
         metavar="NAME[:PATH]",
         help="data to pretrain on (default: the data's own source set, or the pictures outside --limit)",
     )
+    group.add_argument(
+        "--plugins", metavar="FOLDER", help="your own files, in FOLDER/models, objectives, data and sweeps"
+    )
     group.add_argument("--list", action="store_true", help="list sweeps, data sets, models, objectives and recipes")
 
 

@@ -15,6 +15,7 @@ import shlex  # noqa: E402
 import signal  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 from contextlib import ExitStack, nullcontext  # noqa: E402
+from dataclasses import replace  # noqa: E402
 from pathlib import Path  # noqa: E402
 from types import FrameType  # noqa: E402
 from typing import TYPE_CHECKING  # noqa: E402
@@ -49,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
 
     signal.signal(signal.SIGTERM, terminate)
     try:
-        return _list() if args.list else _run(args)
+        return _list(args) if args.list else _run(args)
     except (SweepError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -67,6 +68,7 @@ def _run(args: argparse.Namespace) -> int:
 
     _resources(args, has_gpu=False)  # said before anything is prepared or started
     console, request, store = Console(), _request(args), Store(args.store)
+    request = replace(request, plugins=_use_plugins(args, None if args.plan else store))
     if args.plan:
         store.check_version()
         _show_plan(make_sweep(store, request, data_or_placeholder(store)), store, console)
@@ -77,6 +79,17 @@ def _run(args: argparse.Namespace) -> int:
     _introduce(sweep, store, say)
     _execute(args, sweep, store, console, say)
     return _report(sweep, store, console)
+
+
+def _use_plugins(args: argparse.Namespace, store: Store | None) -> str:
+    """Put a user's plug-ins beside ours, for a run those that the store keeps; gives their digest, "" without any."""
+    from trainers.plugin_folder import read_folder, use
+
+    if args.plugins is None:
+        return ""
+    folder = read_folder(Path(args.plugins))
+    use(folder if store is None else store.open().write_plugins(folder))
+    return folder.digest
 
 
 def _resources(args: argparse.Namespace, *, has_gpu: bool) -> dict[Role, Resources]:
@@ -181,6 +194,7 @@ def _run_passes(
         max_concurrent=1 if args.serial else args.max_concurrent,
         allow_weak_teacher=args.allow_weak_teacher,
         git=git_state(Path(__file__).parent),
+        plugins=sweep.request.plugins,
     )
     setup.check_feasible(decision.job for decision in to_run.values())
     board = Board(sweep.plan, set(sweep.plan.by_id) - set(to_run), setup.num_slots(sweep.plan), setup.epoch_cost)
@@ -225,15 +239,17 @@ def _show_plan(sweep: Sweep, store: Store, console: Console) -> None:
         _say("the data is not prepared yet: a run prepares it first, and only then is it known what is done already")
 
 
-def _list() -> int:
+def _list(args: argparse.Namespace) -> int:
     """All plug-ins and recipes, each with the first line of what it says of itself."""
     from sweeps.recipes import RECIPES
     from trainers import plugins
 
+    _use_plugins(args, None)
     for kind in plugins.Kind:
         print(f"{kind.noun}s ({kind.value.replace('.', '/')}/):")
         for name in plugins.names(kind):
-            print(f"  {name:16} {(plugins.docstring(kind, name).splitlines() or [''])[0]}")
+            yours = f" (yours: {plugins.source_file(kind, name)})" if plugins.is_users_own(kind, name) else ""
+            print(f"  {name:16} {(plugins.docstring(kind, name).splitlines() or [''])[0]}{yours}")
     print("recipes (sweeps/recipes.py):")
     for name, recipe in RECIPES.items():
         print(f"  {name:16} {recipe.about}")

@@ -30,7 +30,7 @@ UNPREPARED = "not prepared"
 
 @dataclass(frozen=True, kw_only=True)
 class SweepRequest:
-    """What a user asks for, as the command line says it."""
+    """What a user asks for, as the command line says it; `plugins` is the digest of the user's own."""
 
     sweep: str = "report"
     data: str = "plates"
@@ -45,6 +45,7 @@ class SweepRequest:
     exclude: tuple[str, ...] = ()
     force: tuple[str, ...] = ()
     rerun_changed: bool = False
+    plugins: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +81,7 @@ class Sweep:
             data_name=self.data.name,
             planned_at=now(),
             jobs=self.plan.records(),
+            plugins=self.request.plugins,
         )
 
 

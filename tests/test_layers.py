@@ -16,7 +16,7 @@ PACKAGES = ("sweeps", "trainers", "analysis")
 
 WORDS = {"trainers.errors"}
 LANGUAGE = WORDS | {"trainers.spec", "trainers.plugins"}
-RECORDS = LANGUAGE | {"trainers.result", "trainers.files", "trainers.storage"}
+RECORDS = LANGUAGE | {"trainers.plugin_folder", "trainers.result", "trainers.files", "trainers.storage"}
 TRAINING = {
     f"trainers.{name}"
     for name in (
@@ -38,9 +38,10 @@ ALLOWED: dict[str, set[str]] = {
     "trainers.spec": WORDS | {"msgspec"},
     "trainers.plugins": WORDS,
     # layer 2: records and the store
+    "trainers.plugin_folder": LANGUAGE,
     "trainers.result": LANGUAGE | {"numpy", "pyarrow"},
     "trainers.files": LANGUAGE | {"trainers.result"},
-    "trainers.storage": LANGUAGE | {"trainers.result", "trainers.files", "msgspec"},
+    "trainers.storage": LANGUAGE | {"trainers.plugin_folder", "trainers.result", "trainers.files", "msgspec"},
     # layer 3: pictures
     "trainers.images": RECORDS | IMAGES,
     "trainers.data.*": RECORDS | IMAGES | {"trainers.images", "torchvision"},

@@ -68,23 +68,18 @@ def build_empty(model: Choice) -> nn.Module:
 
 def without_head(model: Choice, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """A body's state without its classifier, which is new for every data set."""
-    head = head_of(model)
-    return {name: value for name, value in state.items() if not name.startswith(f"{head}.")}
+    beginnings = tuple(f"{head}." for head in heads(model))
+    return {name: value for name, value in state.items() if not name.startswith(beginnings)}
 
 
-def head_of(model: Choice) -> str:
-    """The classifier's name: the file's HEAD or, without one, the module that another number of classes changes."""
-    named: str | None = plugins.constant(Kind.MODEL, model.name, "HEAD", None)
+def heads(model: Choice) -> tuple[str, ...]:
+    """The classifier's name: the file's HEAD or, without one, the modules that another number of classes changes."""
+    named = plugins.constant(Kind.MODEL, model.name, "HEAD", None)
     if named is not None:
-        return named
+        return (named,)
     more = replace(model, args={**model.args, "num_classes": int(model.args["num_classes"]) + 1})  # type: ignore[arg-type]
     one, other = build_empty(model).state_dict(), build_empty(more).state_dict()
-    heads = {name.rpartition(".")[0] for name in one if name not in other or one[name].shape != other[name].shape}
-    if len(heads) != 1:
-        raise SpecError(
-            f"model {model.name!r} has no one classifier ({sorted(heads)}); name it in its file: HEAD = ..."
-        )
-    return heads.pop()
+    return tuple(sorted({name.rpartition(".")[0] for name in one if _shape(one, name) != _shape(other, name)}))
 
 
 def load_body(network: Network, model: Choice, state: dict[str, Tensor]) -> None:

@@ -60,6 +60,11 @@ def folders(kind: Kind) -> tuple[Path, ...]:
     return tuple(map(Path, found.submodule_search_locations))
 
 
+def is_users_own(kind: Kind, name: str) -> bool:
+    """Whether a plug-in is not one of ours."""
+    return source_file(kind, name).parent != folders(kind)[0]
+
+
 def load(kind: Kind, name: str) -> ModuleType:
     """Import a plug-in's module; PluginError names the file if it cannot be."""
     file = source_file(kind, name)

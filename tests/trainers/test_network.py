@@ -9,9 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from trainers import plugins
 from trainers.errors import SpecError
-from trainers.network import Network, build_body, build_network, head_of, load_body
+from trainers.network import Network, build_body, build_network, heads, load_body
 from trainers.spec import Choice, Normalization
 
 MODEL = Choice(name="conv_plain", args={"num_classes": 2, "image_size": 8, "channels": (4, 6), "final_size": 2})
@@ -63,7 +62,7 @@ def test_a_body_that_does_not_fit_names_its_first_tensor_and_changes_nothing(
 )
 def test_a_head_without_a_name_is_what_another_number_of_classes_changes(architecture: str, head: str) -> None:
     model = Choice(name="torchvision", args={"num_classes": 5, "image_size": 64, "architecture": architecture})
-    assert head_of(model) == head
+    assert heads(model) == (head,)
 
 
 def test_a_network_by_name_starts_from_another_ones_body(make_spec: Any) -> None:
@@ -75,17 +74,6 @@ def test_a_network_by_name_starts_from_another_ones_body(make_spec: Any) -> None
     state = network.body.state_dict()
     assert torch.equal(state["classifier.3.weight"], fresh)
     assert torch.equal(state["features.0.0.weight"], source.body.state_dict()["features.0.0.weight"])
-
-
-def test_a_model_whose_classes_reach_several_modules_must_name_its_head(monkeypatch: pytest.MonkeyPatch) -> None:
-    def build_two(model: Choice) -> nn.Module:
-        number = int(model.args["num_classes"])  # type: ignore[arg-type]
-        return nn.Sequential(nn.Linear(3, number), nn.Linear(number, number))
-
-    monkeypatch.setattr(plugins, "constant", lambda kind, name, variable, default: default)
-    monkeypatch.setattr("trainers.network.build_body", build_two)
-    with pytest.raises(SpecError, match=r"model 'conv_plain' has no one classifier \(\['0', '1'\]\); name it"):
-        head_of(MODEL)
 
 
 def test_arguments_that_a_model_refuses_are_one_clear_line() -> None:

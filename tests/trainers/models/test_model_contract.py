@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from trainers import plugins
 from trainers.measure import num_macs, num_params
-from trainers.network import Network, build_body, build_network, head_of
+from trainers.network import Network, build_body, build_network, heads
 from trainers.plugins import Kind
 from trainers.spec import Choice
 
@@ -58,11 +58,11 @@ def test_no_pictures_give_no_rows(name: str) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_its_head_is_the_classifier_and_nothing_else_knows_the_classes(name: str) -> None:
-    head = head_of(choice(name))
+    found = heads(choice(name))
     few, many = (weights_of(build_body(choice(name, num_classes=number))) for number in (5, 9))
-    assert few[f"{head}.weight"].shape[0] == 5
+    assert [few[f"{head}.weight"].shape[0] for head in found] == [5]
     differing = {key for key in few if few[key].shape != many[key].shape}
-    assert differing == {key for key in few if key.startswith(f"{head}.")}
+    assert differing == {key for key in few if key.startswith(f"{found[0]}.")}
 
 
 @pytest.mark.parametrize("name", MODELS)
