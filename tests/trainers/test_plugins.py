@@ -172,7 +172,18 @@ def test_an_unknown_architecture_is_answered_with_near_ones() -> None:
 
 
 def test_the_vocabulary_and_the_data_import_neither_torch_nor_ray() -> None:
-    light = ("errors", "spec", "result", "storage", "files", "plugins", "prepare", "images")
+    light = (
+        "errors",
+        "spec",
+        "result",
+        "storage",
+        "files",
+        "plugins",
+        "plugin_folder",
+        "architectures",
+        "prepare",
+        "images",
+    )
     modules = [f"trainers.{name}" for name in light]
     modules += [f"trainers.data.{name}" for name in plugins.names(Kind.DATA)]
     code = f"import {', '.join(modules)}, sys; print(sorted({{'torch', 'ray', 'torchvision'}} & set(sys.modules)))"
