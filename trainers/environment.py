@@ -15,10 +15,8 @@ from trainers.plugins import Kind
 from trainers.result import Environment
 from trainers.spec import RunSpec
 
-LOOP = tuple(
-    f"trainers.{name}" for name in ("training", "augment", "optim", "network", "evaluate", "randomness", "convolutions")
-)
-"""The modules of the loop that every run goes through, and what model files share."""
+LOOP = tuple(f"trainers.{name}" for name in ("training", "augment", "optim", "network", "evaluate", "randomness"))
+"""The modules of the loop that every run goes through."""
 
 UNESSENTIAL = ("host", "git_commit", "git_is_dirty")
 """Fields that may differ between two attempts whose numbers are still the same bit for bit."""
@@ -49,7 +47,9 @@ def gives_same_numbers(one: Environment, other: Environment) -> bool:
 
 def _modules(spec: RunSpec) -> tuple[str, ...]:
     """The modules whose code decides the run's numbers."""
-    return (f"{Kind.MODEL.value}.{spec.model.name}", f"{Kind.OBJECTIVE.value}.{spec.objective.name}", *LOOP)
+    chosen = ((Kind.MODEL, spec.model.name), (Kind.OBJECTIVE, spec.objective.name))
+    shared = [module for kind, name in chosen for module in plugins.imported(kind, name)]
+    return (*(f"{kind.value}.{name}" for kind, name in chosen), *shared, *LOOP)
 
 
 def _cpu_name() -> str:

@@ -102,6 +102,13 @@ def module_digest(module: str) -> str:
     return hashlib.sha256(files[0].read_bytes()).hexdigest()[:12] if files else ""
 
 
+def imported(kind: Kind, name: str) -> tuple[str, ...]:
+    """The modules of this project, a user's shared files among them, that a plug-in's file imports."""
+    nodes = [node for node in ast.walk(_tree(source_file(kind, name))) if isinstance(node, ast.ImportFrom)]
+    found = {f"{node.module}{end}" for node in nodes for end in ("", *(f".{alias.name}" for alias in node.names))}
+    return tuple(sorted(module for module in found if module.startswith("trainers.") and module_digest(module)))
+
+
 def constant(kind: Kind, name: str, variable: str, default: Any) -> Any:
     """The literal that the plug-in assigns to a module variable, or the default."""
     file = source_file(kind, name)
@@ -181,9 +188,13 @@ def _literal(file: Path, name: str, node: ast.expr) -> Any:
         raise PluginError(f"{file}: {name} is {ast.unparse(node)}; a plan can read literals only") from error
 
 
-@cache
 def _tree(file: Path) -> ast.Module:
+    return _parse(file, file.read_bytes())
+
+
+@cache
+def _parse(file: Path, content: bytes) -> ast.Module:
     try:
-        return ast.parse(file.read_bytes())
+        return ast.parse(content)
     except (SyntaxError, ValueError) as error:
         raise PluginError(f"{file} is not Python: {error}") from error

@@ -142,6 +142,18 @@ def test_a_file_that_cannot_be_read_is_named(own_models: Path, source: str, mess
         plugins.arguments(Kind.MODEL, "bad")
 
 
+def test_a_file_that_changes_is_read_again(own_models: Path) -> None:
+    for width in (3, 4):
+        (own_models / "moving.py").write_text(f"def build(*, width={width}): ...")
+        assert plugins.arguments(Kind.MODEL, "moving") == {"width": width}
+
+
+def test_what_a_file_imports_of_ours_is_known_however_it_is_written(own_models: Path) -> None:
+    lines = ("import torch", "from trainers import convolutions", "from trainers.errors import SpecError", "import re")
+    (own_models / "one.py").write_text("\n".join(lines))
+    assert plugins.imported(Kind.MODEL, "one") == ("trainers.convolutions", "trainers.errors")
+
+
 def test_a_constant_may_carry_its_type(own_models: Path) -> None:
     (own_models / "typed.py").write_text('HEAD: str = "fc"\nWIDTH: int\n')
     assert plugins.constant(Kind.MODEL, "typed", "HEAD", None) == "fc"
