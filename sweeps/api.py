@@ -72,9 +72,10 @@ class Outcome:
 def plan(*, store: str | Path = STORE, **options: Unpack[Options]) -> Planned:
     """What `run` would do with the same arguments, and why. Writes nothing, prepares nothing, starts nothing."""
     from sweeps.budget import count_params
-    from sweeps.sweep import data_or_placeholder, make_sweep
+    from sweeps.sweep import data_or_placeholder, make_sweep, with_plugins
 
     request, _ = read_options(options)
+    request = with_plugins(request, None)
     place = Store(store)
     place.check_version()
     sweep = make_sweep(place, request, data_or_placeholder(place))
@@ -94,11 +95,12 @@ def run(*, store: str | Path = STORE, command: str | None = None, **options: Unp
     from analysis.rank import write_ranking
     from sweeps.budget import check_budget
     from sweeps.driver import carry_out, introduce, preparation_line, silent
-    from sweeps.sweep import data_prepared_first, make_sweep
+    from sweeps.sweep import data_prepared_first, make_sweep, with_plugins
 
     request, execution = read_options(options)
     say = silent if execution.quiet else _say
     place = Store(store).open()
+    request = with_plugins(request, place)
     sweep = make_sweep(place, request, data_prepared_first(place, preparation_line(say)))
     check_budget(sweep.plan, request.budget_params)
     introduce(sweep, place, command or f"sweeps.api.run(store={str(store)!r}, **{options!r})", say)

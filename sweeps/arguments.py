@@ -62,6 +62,9 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--teacher-model", default="resnet18", metavar="NAME", help="the model of --teacher (default: resnet18)"
     )
+    group.add_argument(
+        "--plugins", metavar="FOLDER", help="your own files, in FOLDER/models, objectives, data and sweeps"
+    )
     group.add_argument("--list", action="store_true", help="list sweeps, data sets, models, objectives and recipes")
 
 

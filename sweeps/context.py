@@ -204,7 +204,9 @@ def _owner(key: str, job: Job) -> str:
 
 
 def _plugin(kind: Kind, name: str, args: Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": name, "args": plugins.resolve(kind, name, dict(args))}
+    """A plug-in by `NAME` or `NAME:MAIN_ARGUMENT`, its arguments complete."""
+    plain, main = plugins.parse(kind, name)
+    return {"name": plain, "args": plugins.resolve(kind, plain, {**args, **main})}
 
 
 def _apply(setting: Setting, content: dict[str, Any]) -> None:

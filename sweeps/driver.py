@@ -70,6 +70,7 @@ def _setup(sweep: Sweep, request: ExecutionRequest, machines: tuple[Resources, .
         max_concurrent=1 if request.serial else request.max_concurrent,
         allow_weak_teacher=request.allow_weak_teacher,
         git=git_state(Path(__file__).parent),
+        plugins=sweep.request.plugins,
     )
 
 

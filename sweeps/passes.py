@@ -27,6 +27,7 @@ class Setup:
     max_concurrent: int | None = None
     allow_weak_teacher: bool = False
     git: tuple[str, bool] = ("", False)
+    plugins: str = ""
 
     def request(self, job: Job) -> Resources:
         """What a job asks for."""
@@ -40,6 +41,7 @@ class Setup:
             uses_gpu=request.gpus > 0,
             allow_weak_teacher=self.allow_weak_teacher,
             git=self.git,
+            plugins=self.plugins,
         )
 
     def epoch_cost(self, job: Job) -> float:

@@ -30,6 +30,7 @@ class Options(TypedDict, total=False):
     teacher: str
     teacher_model: str
     source_data: str
+    plugins: str
     recipe: str
     seeds: str | int | list[int]
     epochs: int
@@ -52,7 +53,7 @@ class Options(TypedDict, total=False):
 
 @dataclass(frozen=True, kw_only=True)
 class SweepRequest:
-    """What to train."""
+    """What to train. `plugin_folder` is the user's, `plugins` its digest once it is in use."""
 
     sweep: str = "report"
     data: str = "plates"
@@ -62,6 +63,8 @@ class SweepRequest:
     teacher: str | None = None
     teacher_model: str = "resnet18"
     source_data: str | None = None
+    plugin_folder: str | None = None
+    plugins: str = ""
     recipe: str = "quick"
     settings: tuple[Setting, ...] = ()
     grid: tuple[Axis, ...] = ()
@@ -109,6 +112,7 @@ def read_options(options: Mapping[str, Any]) -> tuple[SweepRequest, ExecutionReq
     given = from_dict(Options, {name: value for name, value in options.items() if value is not None})
     read: dict[str, Any] = {name: _READ[name](value) if name in _READ else value for name, value in given.items()}
     shorthand = tuple(Setting(key=key, value=read[key]) for key in ("epochs", "batch_size") if key in read)
+    read["plugin_folder"] = read.pop("plugins", None)
     read["settings"] = (*shorthand, *read.get("set", ()))
     return _made(SweepRequest, read), _made(ExecutionRequest, read)
 

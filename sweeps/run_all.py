@@ -55,7 +55,7 @@ def _act(args: argparse.Namespace) -> int:
 
     options = {name: value for name, value in vars(args).items() if name not in ("list", "plan")}
     if args.list:
-        show_list()
+        show_list(args.plugins)
         return 0
     if args.plan:
         show_plan(api.plan(**options), Console())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -13,6 +14,7 @@ from sweeps.plan import Decision
 from sweeps.progress import shown_name
 from sweeps.recipes import RECIPES
 from trainers import plugins
+from trainers.plugin_folder import read_folder, use
 from trainers.plugins import Kind
 
 WIDTH_OF_A_FILE = 1000
@@ -77,16 +79,19 @@ def _notes(planned: Planned) -> list[str]:
     return notes
 
 
-def show_list() -> None:
+def show_list(plugin_folder: str | None) -> None:
     """All plug-ins and recipes: of a sweep all that it says of itself, of the others the first line."""
+    if plugin_folder is not None:
+        use(read_folder(Path(plugin_folder)))
     for kind in Kind:
         print(f"{kind.noun}s ({kind.value.replace('.', '/')}/):")
         for name in plugins.names(kind):
             text = plugins.docstring(kind, name)
+            yours = f" (yours: {plugins.source_file(kind, name)})" if plugins.is_users_own(kind, name) else ""
             if kind is Kind.SWEEP:
-                print(f"  {name}\n{textwrap.indent(text, '    ')}\n")
+                print(f"  {name}{yours}\n{textwrap.indent(text, '    ')}\n")
             else:
-                print(f"  {name:16} {(text.splitlines() or [''])[0]}")
+                print(f"  {name:16} {(text.splitlines() or [''])[0]}{yours}")
     print("recipes (sweeps/recipes.py):")
     for name, recipe in RECIPES.items():
         print(f"  {name:16} {recipe.about}")

@@ -18,6 +18,7 @@ from sweeps.recipes import recipe
 from sweeps.request import SweepRequest
 from trainers import plugins
 from trainers.errors import CorruptFileError
+from trainers.plugin_folder import read_folder, use
 from trainers.plugins import Kind
 from trainers.prepare import DataRequest, parse_data, prepare, prepared
 from trainers.result import Manifest, PlanRecord, RunState, Split
@@ -67,7 +68,17 @@ class Sweep:
             data_name=self.data.name,
             planned_at=now(),
             jobs=self.plan.records(),
+            plugins=self.request.plugins,
         )
+
+
+def with_plugins(request: SweepRequest, store: Store | None) -> SweepRequest:
+    """Put a user's plug-ins beside ours: as they lie in their folder, or, for a run, as the store keeps them."""
+    if request.plugin_folder is None:
+        return request
+    folder = read_folder(Path(request.plugin_folder))
+    use(folder if store is None else store.write_plugins(folder))
+    return dataclasses.replace(request, plugins=folder.digest)
 
 
 def make_sweep(store: Store, request: SweepRequest, get_data: Callable[[DataRequest], Manifest]) -> Sweep:

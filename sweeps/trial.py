@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from trainers.errors import CorruptFileError, StoreError, SweepError
 from trainers.execution import Execution
+from trainers.plugin_folder import use
 from trainers.result import EpochRecord, Failure, Started
 from trainers.spec import RunSpec, run_id
 from trainers.storage import WEIGHTS, Attempt, Store, now
@@ -34,6 +35,8 @@ def train(store: Store, run: str, execution: Execution) -> Iterator[EpochRecord]
     spec = store.spec(run)
     attempt = store.begin_attempt(run)
     try:
+        if execution.plugins:
+            use(store.plugins(execution.plugins))
         yield from _logged(loop.epochs(spec, store, attempt, execution), store, attempt)
     except Exception as error:
         record_failure(attempt, error)

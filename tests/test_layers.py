@@ -16,7 +16,7 @@ PACKAGES = ("sweeps", "trainers", "analysis")
 
 WORDS = {"trainers.errors"}
 LANGUAGE = WORDS | {"trainers.spec", "trainers.plugins"}
-RECORDS = LANGUAGE | {"trainers.result", "trainers.files", "trainers.storage"}
+RECORDS = LANGUAGE | {"trainers.plugin_folder", "trainers.result", "trainers.files", "trainers.storage"}
 TRAINING = {
     f"trainers.{name}"
     for name in (
@@ -34,19 +34,22 @@ ALLOWED: dict[str, set[str]] = {
     # layer 0 and 1: the vocabulary
     "trainers.errors": set(),
     "trainers.execution": set(),
+    "trainers.architectures": set(),
     "trainers.spec": WORDS | {"msgspec"},
     "trainers.plugins": WORDS,
     # layer 2: records and the store
+    "trainers.plugin_folder": LANGUAGE,
     "trainers.result": LANGUAGE | {"numpy", "pyarrow"},
     "trainers.files": LANGUAGE | {"trainers.result"},
-    "trainers.storage": LANGUAGE | {"trainers.result", "trainers.files", "msgspec"},
+    "trainers.storage": LANGUAGE | {"trainers.plugin_folder", "trainers.result", "trainers.files", "msgspec"},
     # layer 3: pictures
     "trainers.images": RECORDS | IMAGES,
     "trainers.data.*": RECORDS | IMAGES | {"trainers.images", "torchvision"},
     "trainers.prepare": RECORDS | IMAGES | {"trainers.images"},
     "trainers.pictures": RECORDS | IMAGES,
     # layers 4 and 5: networks and their training
-    "trainers.models.*": LANGUAGE | {"torch", "torchvision"},
+    "trainers.convolutions": {"torch"},
+    "trainers.models.*": LANGUAGE | {"trainers.convolutions", "trainers.architectures", "torch", "torchvision", "timm"},
     "trainers.objectives.*": LANGUAGE | {"torch"},
     **{name: RECORDS | TRAINING | TORCH | {"trainers.pictures", "numpy", "msgspec"} for name in TRAINING},
     "trainers.loop": RECORDS | TRAINING | {"trainers.execution", "torch"},

@@ -53,7 +53,9 @@ def gives_same_numbers(one: Environment, other: Environment) -> bool:
 
 def _modules(spec: RunSpec) -> tuple[str, ...]:
     """The modules whose code decides the run's numbers."""
-    return (f"{Kind.MODEL.value}.{spec.model.name}", f"{Kind.OBJECTIVE.value}.{spec.objective.name}", *LOOP)
+    chosen = ((Kind.MODEL, spec.model.name), (Kind.OBJECTIVE, spec.objective.name))
+    shared = [module for kind, name in chosen for module in plugins.imported(kind, name)]
+    return (*(f"{kind.value}.{name}" for kind, name in chosen), *shared, *LOOP)
 
 
 def _cpu_name() -> str:

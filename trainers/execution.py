@@ -7,9 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """Threads for torch, whether the job was given a GPU, and the commit and dirty flag of the driver's checkout."""
+    """Threads for torch, whether the job was given a GPU, and the commit and dirty flag of the driver's checkout.
+
+    `plugins` is the digest of the user's own plug-ins, which the store holds.
+    """
 
     num_threads: int = 1
     uses_gpu: bool = False
     allow_weak_teacher: bool = False
     git: tuple[str, bool] = ("", False)
+    plugins: str = ""

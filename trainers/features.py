@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from trainers.errors import SpecError
-from trainers.network import Network, build_body
+from trainers.network import Network, build_empty
 from trainers.spec import Choice
 
 
@@ -24,12 +24,11 @@ def stage_names(model: Choice) -> tuple[str, ...]:
     """
     last_run: dict[str, int] = {}
     size = int(model.args["image_size"])  # type: ignore[arg-type]
-    with torch.device("meta"):
-        body = build_body(model).eval()
-        for name, module in body.named_modules():
-            module.register_forward_hook(_noting_size(name, last_run))
-        with torch.no_grad():
-            body(torch.empty(1, 3, size, size))
+    body = build_empty(model).eval()
+    for name, module in body.named_modules():
+        module.register_forward_hook(_noting_size(name, last_run))
+    with torch.device("meta"), torch.no_grad():
+        body(torch.empty(1, 3, size, size))
     ends = {pixels: name for name, pixels in last_run.items() if name and pixels > 1}
     return tuple(ends[pixels] for pixels in sorted(ends, reverse=True))
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainers.network import build_body
+from trainers.network import build_empty
 from trainers.spec import Choice
 
 
@@ -17,13 +17,13 @@ def num_params(network: nn.Module) -> int:
 
 def count_params(model: Choice) -> int:
     """Parameters of the network that a model's file builds, without its memory."""
-    with torch.device("meta"):
-        return num_params(build_body(model))
+    return num_params(build_empty(model))
 
 
 def num_macs(model: Choice) -> int:
     """Multiply-accumulates of convolutions and linear layers for one picture (torch counts 2 flops for each)."""
     size = int(model.args["image_size"])  # type: ignore[arg-type]
+    body = build_empty(model).eval()
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        build_body(model).eval()(torch.empty(1, 3, size, size))
+        body(torch.empty(1, 3, size, size))
     return int(counter.get_total_flops()) // 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -43,7 +44,7 @@ def build_body(model: Choice) -> nn.Module:
     args: dict[str, Any] = plugins.resolve(Kind.MODEL, model.name, dict(model.args))
     try:
         body: nn.Module = plugins.load(Kind.MODEL, model.name).build(**args)
-    except (ValueError, TypeError, RuntimeError) as error:
+    except (ValueError, TypeError, RuntimeError, AssertionError) as error:
         raise SpecError(f"model {model.name!r} cannot be built: {error}") from error
     return body
 
@@ -55,12 +56,30 @@ def build_network(spec: RunSpec) -> Network:
     return network.to(memory_format=torch.channels_last)
 
 
+def build_empty(model: Choice) -> nn.Module:
+    """The body's shapes without memory or values, on the meta device."""
+    try:
+        with torch.device("meta"):
+            return build_body(model)
+    except SpecError:  # initialisers that look at values (torchvision's RegNet) cannot run there
+        with seeded("initialisation", 0):
+            return build_body(model).to("meta")
+
+
 def without_head(model: Choice, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """A body's state without its classifier, which is new for every data set."""
-    head = plugins.constant(Kind.MODEL, model.name, "HEAD", None)
-    if head is None:
-        raise SpecError(f"model {model.name!r} names no HEAD, so it cannot start from other weights")
-    return {name: value for name, value in state.items() if not name.startswith(f"{head}.")}
+    beginnings = tuple(f"{head}." for head in heads(model))
+    return {name: value for name, value in state.items() if not name.startswith(beginnings)}
+
+
+def heads(model: Choice) -> tuple[str, ...]:
+    """The classifier's name: the file's HEAD or, without one, the modules that another number of classes changes."""
+    named = plugins.constant(Kind.MODEL, model.name, "HEAD", None)
+    if named is not None:
+        return (named,)
+    more = replace(model, args={**model.args, "num_classes": int(model.args["num_classes"]) + 1})  # type: ignore[arg-type]
+    one, other = build_empty(model).state_dict(), build_empty(more).state_dict()
+    return tuple(sorted({name.rpartition(".")[0] for name in one if _shape(one, name) != _shape(other, name)}))
 
 
 def load_body(network: Network, model: Choice, state: dict[str, Tensor]) -> None:

@@ -1,7 +1,7 @@
 """Plug-ins by file name: `trainers/models/resnet18.py` is the model `resnet18`, and no list knows it.
 
 Names, docstrings, arguments and constants are read from the source text, so that a plan can be
-made and checked without importing torch.
+made and checked without importing torch. A user's own files stand beside ours (`trainers.plugin_folder`).
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ import ast
 import hashlib
 import importlib
 import importlib.util
+import json
 from enum import Enum, StrEnum
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from trainers.errors import PluginError
+from trainers.errors import PluginError, SpecError
 
 
 class Kind(StrEnum):
@@ -41,20 +42,50 @@ class Required(Enum):
 
 def names(kind: Kind) -> tuple[str, ...]:
     """All plug-ins of a kind, sorted."""
-    return tuple(sorted(file.stem for file in _folder(kind).glob("[!_]*.py")))
+    return tuple(sorted({file.stem for folder in folders(kind) for file in folder.glob("[!_]*.py")}))
 
 
 def source_file(kind: Kind, name: str) -> Path:
     """The file of a plug-in; PluginError lists the names there are."""
     if name not in names(kind):
         raise PluginError(f"unknown {kind.noun} {name!r}; have: {', '.join(names(kind))}")
-    return _folder(kind) / f"{name}.py"
+    return next(folder / f"{name}.py" for folder in folders(kind) if (folder / f"{name}.py").is_file())
+
+
+def folders(kind: Kind) -> tuple[Path, ...]:
+    """Where plug-ins of a kind lie: ours first, then a user's own."""
+    found = importlib.util.find_spec(kind.value)
+    if found is None or not found.submodule_search_locations:
+        raise PluginError(f"the package {kind.value} is missing; run from a complete checkout")
+    return tuple(map(Path, found.submodule_search_locations))
+
+
+def is_users_own(kind: Kind, name: str) -> bool:
+    """Whether a plug-in is not one of ours."""
+    return source_file(kind, name).parent != folders(kind)[0]
 
 
 def load(kind: Kind, name: str) -> ModuleType:
-    """Import a plug-in's module."""
-    source_file(kind, name)
-    return importlib.import_module(f"{kind.value}.{name}")
+    """Import a plug-in's module; PluginError names the file if it cannot be."""
+    file = source_file(kind, name)
+    try:
+        return importlib.import_module(f"{kind.value}.{name}")
+    except (ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError) as error:
+        raise PluginError(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def parse(kind: Kind, text: str) -> tuple[str, dict[str, Any]]:
+    """`NAME` or `NAME:VALUE`, where VALUE (JSON or text) is the argument that the file calls its MAIN_ARGUMENT."""
+    name, colon, value = text.partition(":") if isinstance(text, str) else (text, "", "")
+    if not colon:
+        return name, {}
+    main = constant(kind, name, "MAIN_ARGUMENT", None)
+    if main is None:
+        raise PluginError(f"{kind.noun} {name!r} takes no {value!r} after its name; its arguments are set by name")
+    try:
+        return name, {main: json.loads(value)}
+    except ValueError:
+        return name, {main: value}
 
 
 def docstring(kind: Kind, name: str) -> str:
@@ -66,33 +97,52 @@ def module_digest(module: str) -> str:
     """First 12 hexadecimal digits of the SHA-256 of a module's source; "" if there is no such module any more."""
     package, _, name = module.rpartition(".")
     found = importlib.util.find_spec(package)
-    folders = [] if found is None else list(found.submodule_search_locations or [])
-    file = Path(folders[0]) / f"{name}.py" if folders else Path(name)
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:12] if file.is_file() else ""
+    places = [] if found is None else list(found.submodule_search_locations or [])
+    files = [file for place in places if (file := Path(place) / f"{name}.py").is_file()]
+    return hashlib.sha256(files[0].read_bytes()).hexdigest()[:12] if files else ""
+
+
+def imported(kind: Kind, name: str) -> tuple[str, ...]:
+    """The modules of this project, a user's shared files among them, that a plug-in's file imports."""
+    nodes = [node for node in ast.walk(_tree(source_file(kind, name))) if isinstance(node, ast.ImportFrom)]
+    found = {f"{node.module}{end}" for node in nodes for end in ("", *(f".{alias.name}" for alias in node.names))}
+    return tuple(sorted(module for module in found if module.startswith("trainers.") and module_digest(module)))
 
 
 def constant(kind: Kind, name: str, variable: str, default: Any) -> Any:
     """The literal that the plug-in assigns to a module variable, or the default."""
-    for node in _tree(source_file(kind, name)).body:
-        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [variable]:
-            return ast.literal_eval(node.value)
+    file = source_file(kind, name)
+    for node in _tree(file).body:
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if [ast.unparse(target) for target in targets] == [variable]:
+                return _literal(file, variable, node.value)
     return default
 
 
 def arguments(kind: Kind, name: str) -> dict[str, Any]:
     """Keyword arguments of the plug-in's `build` function with their literal defaults, or REQUIRED."""
-    for node in _tree(source_file(kind, name)).body:
-        if isinstance(node, ast.FunctionDef) and node.name == "build":
-            known = node.args.kwonlyargs
-            return {arg.arg: _default(value) for arg, value in zip(known, node.args.kw_defaults, strict=True)}
-    raise PluginError(f"{kind.noun} {name!r} has no function build(*, ...); add one to {source_file(kind, name)}")
+    file = source_file(kind, name)
+    function = functions(file).get("build")
+    if function is None:
+        raise PluginError(f"{kind.noun} {name!r} has no function build(*, ...); add one to {file}")
+    if function.args.posonlyargs or function.args.args:
+        raise PluginError(f"{file}: build takes arguments by position; write build(*, ...)")
+    pairs = zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
+    return {arg.arg: Required.REQUIRED if node is None else _literal(file, arg.arg, node) for arg, node in pairs}
+
+
+def functions(file: Path) -> dict[str, ast.FunctionDef]:
+    """The functions that a file defines at its top; PluginError if it is not Python."""
+    return {node.name: node for node in _tree(file).body if isinstance(node, ast.FunctionDef)}
 
 
 def resolve(kind: Kind, name: str, args: dict[str, Any]) -> dict[str, Any]:
     """The complete arguments of a plug-in: defaults filled in, names and types checked.
 
     An argument that came after runs were stored stays out while it has the value that means what was before
-    (the file's `ADDED_ARGUMENTS = {"width": 1.0}`), so that those runs keep their ids.
+    (the file's `ADDED_ARGUMENTS = {"width": 1.0}`), so that those runs keep their ids. What a file `REQUIRES`
+    (a package) must be installed, and its function `check`, if it has one, sees all arguments while a plan is made.
     """
     known = arguments(kind, name)
     for key in args:
@@ -102,6 +152,7 @@ def resolve(kind: Kind, name: str, args: dict[str, Any]) -> dict[str, Any]:
     missing = [key for key, value in resolved.items() if value is Required.REQUIRED]
     if missing:
         raise PluginError(f"{kind.noun} {name!r} needs {', '.join(missing)}")
+    _check(kind, name, resolved)
     added = constant(kind, name, "ADDED_ARGUMENTS", {})
     return {key: value for key, value in resolved.items() if key not in added or value != added[key]}
 
@@ -119,18 +170,31 @@ def _typed(key: str, value: Any, default: Any) -> Any:
     return value
 
 
-def _default(node: ast.expr | None) -> Any:
-    return Required.REQUIRED if node is None else ast.literal_eval(node)
+def _check(kind: Kind, name: str, resolved: dict[str, Any]) -> None:
+    package = constant(kind, name, "REQUIRES", None)
+    if package is not None and importlib.util.find_spec(package) is None:
+        raise PluginError(f"{kind.noun} {name!r} needs the package {package}, which is missing: pip install {package}")
+    if "check" in functions(source_file(kind, name)):
+        try:
+            load(kind, name).check(**resolved)
+        except ValueError as error:
+            raise SpecError(f"{kind.noun} {name!r}: {error}") from error
 
 
-@cache
+def _literal(file: Path, name: str, node: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except ValueError as error:
+        raise PluginError(f"{file}: {name} is {ast.unparse(node)}; a plan can read literals only") from error
+
+
 def _tree(file: Path) -> ast.Module:
-    return ast.parse(file.read_text())
+    return _parse(file, file.read_bytes())
 
 
 @cache
-def _folder(kind: Kind) -> Path:
-    found = importlib.util.find_spec(kind.value)
-    if found is None or not found.submodule_search_locations:
-        raise PluginError(f"the package {kind.value} is missing; run from a complete checkout")
-    return Path(next(iter(found.submodule_search_locations)))
+def _parse(file: Path, content: bytes) -> ast.Module:
+    try:
+        return ast.parse(content)
+    except (SyntaxError, ValueError) as error:
+        raise PluginError(f"{file} is not Python: {error}") from error

@@ -168,7 +168,10 @@ class PlannedJob:
 
 @dataclass(frozen=True, kw_only=True)
 class PlanRecord:
-    """One sweep as it was asked for, so that analysis can tell what is missing."""
+    """One sweep as it was asked for, so that analysis can tell what is missing.
+
+    `plugins` is the digest of the user's own plug-ins, "" without any.
+    """
 
     plan_id: str
     sweep: str
@@ -176,6 +179,7 @@ class PlanRecord:
     data_name: str
     planned_at: str
     jobs: tuple[PlannedJob, ...]
+    plugins: str = ""
 
 
 PREDICTIONS_SCHEMA = pa.schema(

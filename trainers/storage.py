@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from trainers.errors import CorruptFileError, SpecError, StoreError
+from trainers.errors import CorruptFileError, PluginError, SpecError, StoreError
 from trainers.files import (
     check_file,
     create,
@@ -27,6 +28,7 @@ from trainers.files import (
     subfolders,
     write,
 )
+from trainers.plugin_folder import PluginFolder, read_folder
 from trainers.result import EpochRecord, Failure, FileRecord, Manifest, PlanRecord, Result, RunState, Started
 from trainers.spec import SCHEMA_VERSION, RunSpec, canonical_json, from_dict, run_id, to_dict
 
@@ -266,6 +268,35 @@ class Store:
     def write_weights(self, digest: str, content: bytes) -> None:
         """Keep weights from outside."""
         write(self.weights_file(digest), content)
+
+    # A user's own plug-ins
+
+    def plugins(self, digest: str) -> PluginFolder:
+        """The store's copy of a user's plug-ins; CorruptFileError if it is not what its name says."""
+        path = self.root / "plugins" / digest
+        try:
+            folder = read_folder(path)
+        except PluginError as error:
+            raise CorruptFileError(f"{path} is damaged ({error}); run again with --plugins") from error
+        if folder.digest != digest:
+            raise CorruptFileError(f"{path} was altered (it has {folder.digest}); run again with --plugins")
+        return folder
+
+    def write_plugins(self, folder: PluginFolder) -> PluginFolder:
+        """Copy a user's plug-ins to where every worker finds them; gives the copy."""
+        target = self.root / "plugins" / folder.digest
+        try:
+            return self.plugins(folder.digest)
+        except CorruptFileError:  # not there yet, or not what was written
+            shutil.rmtree(target, ignore_errors=True)
+        aside = target.parent / f".writing-{uuid.uuid4().hex}"
+        for name, content in folder.files.items():
+            write(aside / name, content)
+        try:
+            os.replace(aside, target)
+        except OSError:  # another command was faster with the same
+            shutil.rmtree(aside)
+        return self.plugins(folder.digest)
 
     # Derived files and logs
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from trainers.errors import SpecError
-from trainers.network import Network, build_body, build_network, load_body
+from trainers.network import Network, build_body, build_network, heads, load_body
 from trainers.spec import Choice, Normalization
 
 MODEL = Choice(name="conv_plain", args={"num_classes": 2, "image_size": 8, "channels": (4, 6), "final_size": 2})
@@ -56,15 +56,24 @@ def test_a_body_that_does_not_fit_names_its_first_tensor_and_changes_nothing(
     assert all(torch.equal(value, before[key]) for key, value in network.body.state_dict().items())
 
 
-def test_a_model_that_names_no_head_cannot_start_from_other_weights(
-    make_spec: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from trainers import plugins
+@pytest.mark.parametrize(
+    ("architecture", "head"),
+    [("resnet18", "fc"), ("mobilenet_v3_small", "classifier.3"), ("squeezenet1_0", "classifier.1"), ("swin_t", "head")],
+)
+def test_a_head_without_a_name_is_what_another_number_of_classes_changes(architecture: str, head: str) -> None:
+    model = Choice(name="torchvision", args={"num_classes": 5, "image_size": 64, "architecture": architecture})
+    assert heads(model) == (head,)
 
-    monkeypatch.setattr(plugins, "constant", lambda kind, name, variable, default: default)
-    network = build_network(make_spec())
-    with pytest.raises(SpecError, match="model 'conv_plain' names no HEAD"):
-        load_body(network, MODEL, network.body.state_dict())
+
+def test_a_network_by_name_starts_from_another_ones_body(make_spec: Any) -> None:
+    args = {"image_size": 32, "architecture": "mobilenet_v3_small"}
+    five, nine = (Choice(name="torchvision", args={"num_classes": number, **args}) for number in (5, 9))
+    source, network = build_network(make_spec(model=five, seed=1)), build_network(make_spec(model=nine))
+    fresh = network.body.state_dict()["classifier.3.weight"].clone()
+    load_body(network, nine, source.body.state_dict())
+    state = network.body.state_dict()
+    assert torch.equal(state["classifier.3.weight"], fresh)
+    assert torch.equal(state["features.0.0.weight"], source.body.state_dict()["features.0.0.weight"])
 
 
 def test_arguments_that_a_model_refuses_are_one_clear_line() -> None:

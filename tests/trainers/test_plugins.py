@@ -12,7 +12,7 @@ import pytest
 
 import trainers
 from trainers import plugins
-from trainers.errors import PluginError
+from trainers.errors import PluginError, SpecError
 from trainers.plugins import Kind, Required
 
 ROOT = Path(trainers.__file__).parent.parent
@@ -57,6 +57,8 @@ def resolve(**args: Any) -> dict[str, Any]:
 
 def test_defaults_are_filled_in_so_that_spelling_one_out_changes_nothing() -> None:
     assert resolve() == resolve(stem_stride=2, strides=(1, 2, 1, 2, 1, 2))
+    assert resolve(width=1, channels=[16, 32, 32, 64, 64, 128]) == resolve()
+    assert resolve(width=2)["width"] == 2.0
     assert list(resolve(stem_stride=1)) == ["num_classes", "image_size", "stem_stride", "strides"]
     assert resolve(stem_stride=1)["stem_stride"] == 1
 
@@ -68,7 +70,10 @@ def test_a_list_becomes_a_tuple_and_a_whole_number_a_float_where_one_is_meant() 
 
 
 REFUSED = [
-    ({"width": 2}, "model 'student' has no argument 'width'; have: num_classes, image_size, stem_stride, strides"),
+    (
+        {"depth": 2},
+        "model 'student' has no argument 'depth'; have: num_classes, image_size, stem_stride, strides, channels, width",
+    ),
     ({"stem_stride": 2.5}, "student.stem_stride is 2.5; allowed: int, like its default 2"),
     ({"stem_stride": True}, "student.stem_stride is True; allowed: int, like its default 2"),
     ({"strides": 2}, "student.strides is 2; allowed: tuple, like its default (1, 2, 1, 2, 1, 2)"),
@@ -104,7 +109,7 @@ def test_a_digest_is_that_of_the_source_text() -> None:
 @pytest.fixture
 def own_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that stands where the models are."""
-    monkeypatch.setattr(plugins, "_folder", lambda kind: tmp_path)
+    monkeypatch.setattr(plugins, "folders", lambda kind: (tmp_path,))
     return tmp_path
 
 
@@ -123,8 +128,74 @@ def test_a_file_without_build_is_told_what_to_add(own_models: Path) -> None:
         plugins.arguments(Kind.MODEL, "empty")
 
 
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("def build(*, width=3 +): ...", r"bad\.py is not Python: .*line 1"),
+        ("def build(width=3): ...", r"bad\.py: build takes arguments by position; write build\(\*, \.\.\.\)"),
+        ("def build(*, width=WIDTH): ...", r"bad\.py: width is WIDTH; a plan can read literals only"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(own_models: Path, source: str, message: str) -> None:
+    (own_models / "bad.py").write_text(source)
+    with pytest.raises(PluginError, match=message):
+        plugins.arguments(Kind.MODEL, "bad")
+
+
+def test_a_file_that_changes_is_read_again(own_models: Path) -> None:
+    for width in (3, 4):
+        (own_models / "moving.py").write_text(f"def build(*, width={width}): ...")
+        assert plugins.arguments(Kind.MODEL, "moving") == {"width": width}
+
+
+def test_what_a_file_imports_of_ours_is_known_however_it_is_written(own_models: Path) -> None:
+    lines = ("import torch", "from trainers import convolutions", "from trainers.errors import SpecError", "import re")
+    (own_models / "one.py").write_text("\n".join(lines))
+    assert plugins.imported(Kind.MODEL, "one") == ("trainers.convolutions", "trainers.errors")
+
+
+def test_a_constant_may_carry_its_type(own_models: Path) -> None:
+    (own_models / "typed.py").write_text('HEAD: str = "fc"\nWIDTH: int\n')
+    assert plugins.constant(Kind.MODEL, "typed", "HEAD", None) == "fc"
+    assert plugins.constant(Kind.MODEL, "typed", "WIDTH", "unset") == "unset"
+
+
+def test_a_value_after_the_name_is_the_main_argument() -> None:
+    assert plugins.parse(Kind.MODEL, "torchvision:resnet50") == ("torchvision", {"architecture": "resnet50"})
+    assert plugins.parse(Kind.MODEL, "resnet_cifar:32") == ("resnet_cifar", {"depth": 32})
+    assert plugins.parse(Kind.MODEL, "student") == ("student", {})
+    with pytest.raises(PluginError, match="model 'resnet18' takes no '50' after its name"):
+        plugins.parse(Kind.MODEL, "resnet18:50")
+    with pytest.raises(PluginError, match="unknown model 'torchvisoin'; have: "):
+        plugins.parse(Kind.MODEL, "torchvisoin:resnet50")
+
+
+def test_a_package_that_a_file_requires_and_that_is_missing_is_named(own_models: Path) -> None:
+    (own_models / "exotic.py").write_text('REQUIRES = "no_such_package"\ndef build(*, num_classes): ...\n')
+    with pytest.raises(PluginError, match=r"'exotic' needs the package no_such_package, .*pip install no_such_package"):
+        plugins.resolve(Kind.MODEL, "exotic", {"num_classes": 2})
+
+
+def test_an_unknown_architecture_is_answered_with_near_ones() -> None:
+    with pytest.raises(SpecError) as caught:
+        plugins.resolve(Kind.MODEL, "torchvision", {"num_classes": 2, "image_size": 32, "architecture": "resnet51"})
+    assert str(caught.value).startswith("model 'torchvision': unknown architecture 'resnet51'; torchvision has ")
+    assert "resnet50" in str(caught.value)
+
+
 def test_the_vocabulary_and_the_data_import_neither_torch_nor_ray() -> None:
-    light = ("errors", "spec", "result", "storage", "files", "plugins", "prepare", "images")
+    light = (
+        "errors",
+        "spec",
+        "result",
+        "storage",
+        "files",
+        "plugins",
+        "plugin_folder",
+        "architectures",
+        "prepare",
+        "images",
+    )
     modules = [f"trainers.{name}" for name in light]
     modules += [f"trainers.data.{name}" for name in plugins.names(Kind.DATA)]
     code = f"import {', '.join(modules)}, sys; print(sorted({{'torch', 'ray', 'torchvision'}} & set(sys.modules)))"

@@ -2,11 +2,17 @@
 
 Howard et al. 2017, "MobileNets", arXiv 1704.04861, section 3.1. Every convolution has a bias and is
 followed by batch norm and ReLU; pooling is our reading, the report has none.
+`width` multiplies `channels`, rounded to multiples of 8.
 """
+
+from itertools import pairwise
 
 from torch import nn
 
+from trainers.convolutions import chain, scaled
+
 HEAD = "classifier"
+ADDED_ARGUMENTS = {"width": 1.0}
 
 
 def build(
@@ -15,22 +21,11 @@ def build(
     image_size: int,
     channels: tuple[int, ...] = (64, 128, 256, 512),
     final_size: int = 4,
+    width: float = 1.0,
 ) -> nn.Module:
     """Images (N, 3, S, S) -> logits (N, num_classes); halves the map while it is larger than `final_size`."""
-    network = nn.Sequential()
-    size, inputs = image_size, 3
-    for index, outputs in enumerate(channels):
-        depthwise = nn.Conv2d(inputs, inputs, 3, padding=1, groups=inputs)
-        pointwise = nn.Conv2d(inputs, outputs, 1)
-        for convolution in (depthwise, pointwise):
-            network.append(convolution)
-            network.append(nn.BatchNorm2d(convolution.out_channels))
-            network.append(nn.ReLU(inplace=True))
-        if index < len(channels) - 1 and size > final_size:
-            network.append(nn.MaxPool2d(2))
-            size //= 2
-        inputs = outputs
-    network.append(nn.AdaptiveAvgPool2d(final_size))
-    network.append(nn.Flatten())
-    network.add_module(HEAD, nn.Linear(inputs * final_size**2, num_classes))
-    return network
+    blocks = [
+        [nn.Conv2d(i, i, 3, padding=1, groups=i), nn.Conv2d(i, o, 1)]
+        for i, o in pairwise((3, *scaled(channels, width)))
+    ]
+    return chain(blocks, num_classes=num_classes, image_size=image_size, final_size=final_size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +12,21 @@ from torch import Tensor, nn
 
 from trainers import plugins
 from trainers.measure import num_macs, num_params
-from trainers.network import Network, build_body, build_network
+from trainers.network import Network, build_body, build_network, heads
 from trainers.plugins import Kind
 from trainers.spec import Choice
 
 NUM_CLASSES = 7
-MODELS = plugins.names(Kind.MODEL)
+
+
+def _parameter(name: str) -> Any:
+    """A model's name; skipped with its reason where a package that the file requires is not installed."""
+    package = plugins.constant(Kind.MODEL, name, "REQUIRES", None)
+    is_missing = package is not None and importlib.util.find_spec(package) is None
+    return pytest.param(name, marks=pytest.mark.skipif(is_missing, reason=f"needs the package {package}"))
+
+
+MODELS = [_parameter(name) for name in plugins.names(Kind.MODEL)]
 
 
 def choice(name: str, num_classes: int = NUM_CLASSES, image_size: int = 32, **args: Any) -> Choice:
@@ -48,11 +58,11 @@ def test_no_pictures_give_no_rows(name: str) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_its_head_is_the_classifier_and_nothing_else_knows_the_classes(name: str) -> None:
-    head = plugins.constant(Kind.MODEL, name, "HEAD", None)
+    found = heads(choice(name))
     few, many = (weights_of(build_body(choice(name, num_classes=number))) for number in (5, 9))
-    assert few[f"{head}.weight"].shape[0] == 5
+    assert [few[f"{head}.weight"].shape[0] for head in found] == [5]
     differing = {key for key in few if few[key].shape != many[key].shape}
-    assert differing == {key for key in few if key.startswith(f"{head}.")}
+    assert differing == {key for key in few if key.startswith(f"{found[0]}.")}
 
 
 @pytest.mark.parametrize("name", MODELS)
