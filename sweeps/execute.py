@@ -193,6 +193,7 @@ def run_with_tune(work: Pass) -> None:
             name="pass",
             storage_path=str(folder),
             verbose=0,
+            progress_reporter=tune.CLIReporter(),  # silent at verbose=0; Tune's own for notebooks clears what we said
             failure_config=tune.FailureConfig(max_failures=MAX_RETRIES),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # True makes Tune call `save`
         ),

@@ -198,7 +198,16 @@ print(json.dumps([code, sorted(name for name in ("torch", "ray", "torchvision") 
 """
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--list"], ["--plan"], ["--plan", "--seeds", "0,1,2"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--list"],
+        ["--plan"],
+        ["--plan", "--seeds", "0,1,2"],
+        ["--plan", "--sweep", "conv_matched", "--grid", "epochs=1,2"],
+    ],
+)
 def test_help_list_and_plan_start_neither_torch_nor_ray(arguments: list[str], tmp_path: Path) -> None:
     path = str(ROOT / "sweeps" / "run_all.py")
     code = PROBE.format(path=path, folder=str(ROOT / "sweeps"))

@@ -2,7 +2,7 @@
 
 Question: which kind of convolution is most accurate per parameter, when the counts are equal for these
 classes? (The report's three differ by up to 5 %, and by more with other than its 11 classes.)
-Cost: 3 runs per seed; below a minute on 2 cores with plates and the recipe `quick`.
+Cost: 3 runs per seed; about a minute on 2 cores with plates and the recipe `quick`.
 Expected (the report): depthwise > plain > group.
 """
 

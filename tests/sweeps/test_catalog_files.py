@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from sweeps.catalog import conv_matched, kd_grid, report, smoke, width
+from sweeps.context import check_settings
 from sweeps.plan import Job, make_plan
+from sweeps.recipes import parse_setting
 from trainers.errors import SpecError
 from trainers.measure import count_params
 from trainers.spec import Choice, Role, to_dict
@@ -40,6 +42,15 @@ def test_a_users_value_for_a_fields_of_the_grid_shows_in_the_label_and_leaves_on
     plan = make_plan(kd_grid.jobs(make_context("objective.temperature=2")))
     labels = {job.label for job in plan.jobs if job.spec.teacher is not None}
     assert labels == {f"student_kd/temperature=2,weight={weight}" for weight in (0.1, 0.5, 0.9)}
+
+
+def test_a_setting_may_be_meant_for_all_points_of_a_sweeps_own_grid(make_context: Any) -> None:
+    setting = "student_kd_pretrained:epochs=7"
+    jobs = kd_grid.jobs(make_context(setting))
+    check_settings([parse_setting(setting)], jobs)
+    assert {job.spec.epochs for job in jobs if job.spec.teacher is not None} == {7}
+    with pytest.raises(SpecError, match="have: pretrain, teacher, student, teacher_pretrained, student_scratch, stude"):
+        check_settings([parse_setting("student_kd:epochs=7")], jobs)
 
 
 def test_every_width_has_a_distilled_student_and_its_scratch_twin(make_context: Any) -> None:
