@@ -16,7 +16,7 @@ PACKAGES = ("sweeps", "trainers", "analysis")
 
 WORDS = {"trainers.errors"}
 LANGUAGE = WORDS | {"trainers.spec", "trainers.plugins"}
-RECORDS = LANGUAGE | {"trainers.result", "trainers.files", "trainers.storage"}
+RECORDS = LANGUAGE | {"trainers.result", "trainers.files", "trainers.attempt", "trainers.storage"}
 TRAINING = {
     f"trainers.{name}"
     for name in (
@@ -39,7 +39,8 @@ ALLOWED: dict[str, set[str]] = {
     # layer 2: records and the store
     "trainers.result": LANGUAGE | {"numpy", "pyarrow"},
     "trainers.files": LANGUAGE | {"trainers.result"},
-    "trainers.storage": LANGUAGE | {"trainers.result", "trainers.files", "msgspec"},
+    "trainers.attempt": LANGUAGE | {"trainers.result", "trainers.files", "msgspec"},
+    "trainers.storage": LANGUAGE | {"trainers.result", "trainers.files", "trainers.attempt", "msgspec"},
     # layer 3: pictures
     "trainers.images": RECORDS | IMAGES,
     "trainers.data.*": RECORDS | IMAGES | {"trainers.images", "torchvision"},
