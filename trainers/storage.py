@@ -6,8 +6,10 @@ one, the new one, or none; `result.json` is created once, by a hard link, and ne
 
 from __future__ import annotations
 
+import hashlib
 import os
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -30,11 +32,12 @@ from trainers.files import (
     decode,
     decode_record,
     encode_record,
+    file_record,
     remove_folder,
     subfolders,
     write,
 )
-from trainers.result import Failure, Manifest, PlanRecord, Result, RunState
+from trainers.result import Failure, FileRecord, Manifest, PlanRecord, Result, RunState
 from trainers.spec import SCHEMA_VERSION, RunSpec, from_dict, run_id, to_dict
 
 __all__ = ["CURVES", "LOG", "PREDICTIONS", "WEIGHTS", "Attempt", "Store", "now", "read_checkpoint"]
@@ -55,21 +58,21 @@ class Store:
             probe.unlink()
         except OSError as error:
             raise StoreError(f"store {self.root} cannot be written ({error}); choose another with --store") from error
-        self.check_version()
-        if not self._version_file.exists():
+        if not self.check_version():
             write(self._version_file, encode_record({"schema_version": SCHEMA_VERSION}))
         return self
 
-    def check_version(self) -> None:
-        """StoreError if a newer version of the project wrote this store; a store that is not there yet is fine."""
+    def check_version(self) -> bool:
+        """Whether there is a store here yet; StoreError if a newer version of the project wrote it."""
         if not self._version_file.exists():
-            return
+            return False
         version = decode_record(self._version_file).get("schema_version")
         if not isinstance(version, int) or version > SCHEMA_VERSION:
             raise StoreError(
                 f"store {self.root} has schema version {version!r}; this version reads up to {SCHEMA_VERSION}: "
                 "update Petite or choose another --store"
             )
+        return True
 
     @property
     def _version_file(self) -> Path:
@@ -194,14 +197,22 @@ class Store:
 
     def write_plan(self, plan: PlanRecord) -> None:
         """Keep what was asked for; the same plan again replaces its record."""
-        write(self.root / "plans" / f"{plan.plan_id}.json", encode_record(msgspec.to_builtins(plan)))
+        write(self.plan_file(plan.plan_id), encode_record(msgspec.to_builtins(plan)))
+
+    def plan_file(self, plan: str) -> Path:
+        """Where a plan is kept, by its id."""
+        return self.root / "plans" / f"{plan}.json"
+
+    def plan_ids(self) -> tuple[str, ...]:
+        """All plans, damaged ones too, sorted."""
+        return tuple(sorted(file.stem for file in (self.root / "plans").glob("[!.]*.json")))
 
     def plans(self) -> tuple[PlanRecord, ...]:
         """All plans, the latest last; a damaged one is left out (its runs remain)."""
         plans = []
-        for file in sorted((self.root / "plans").glob("*.json")):
+        for plan in self.plan_ids():
             try:
-                plans.append(decode(file, PlanRecord))
+                plans.append(decode(self.plan_file(plan), PlanRecord))
             except CorruptFileError:
                 continue
         return tuple(sorted(plans, key=lambda plan: plan.planned_at))
@@ -230,8 +241,9 @@ class Store:
         folder.mkdir(parents=True)
         return folder
 
-    def publish_data(self, folder: Path, manifest: Manifest, request: str) -> None:
-        """Give a prepared folder its place; an equal one that is already there is kept."""
+    def publish_data(self, folder: Path, manifest: Manifest, request: str) -> Manifest:
+        """Give a prepared folder its place, its files' checksums noted; an equal one that is there already is kept."""
+        manifest = replace(manifest, files={file.name: file_record(file) for file in sorted(folder.iterdir())})
         write(folder / "manifest.json", encode_record(msgspec.to_builtins(manifest)))
         target = self.data_folder(manifest.fingerprint)
         try:
@@ -243,6 +255,7 @@ class Store:
                 self.discard_data(target)
                 os.replace(folder, target)
         write(self._request_file(request), encode_record({"fingerprint": manifest.fingerprint}))
+        return self.manifest(manifest.fingerprint)
 
     def _has_data(self, fingerprint: str) -> bool:
         try:
@@ -263,8 +276,14 @@ class Store:
         return self.root / "weights" / f"{digest}.safetensors"
 
     def write_weights(self, digest: str, content: bytes) -> None:
-        """Keep weights from outside."""
+        """Keep weights from outside, and beside them the checksum of what is kept (`digest` is of their source)."""
         write(self.weights_file(digest), content)
+        record = FileRecord(size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+        write(self.weights_record(digest), encode_record(msgspec.to_builtins(record)))
+
+    def weights_record(self, digest: str) -> Path:
+        """Size and checksum of a file of weights."""
+        return self.root / "weights" / f"{digest}.json"
 
     # Derived files and logs
 
