@@ -17,6 +17,7 @@ PACKAGES = ("sweeps", "trainers", "analysis")
 WORDS = {"trainers.errors"}
 LANGUAGE = WORDS | {"trainers.spec", "trainers.plugins"}
 RECORDS = LANGUAGE | {"trainers.result", "trainers.files", "trainers.attempt", "trainers.storage"}
+RECORDS |= {"trainers.find_run"}
 TRAINING = {
     f"trainers.{name}"
     for name in (
@@ -41,6 +42,7 @@ ALLOWED: dict[str, set[str]] = {
     "trainers.files": LANGUAGE | {"trainers.result"},
     "trainers.attempt": LANGUAGE | {"trainers.result", "trainers.files", "msgspec"},
     "trainers.storage": LANGUAGE | {"trainers.result", "trainers.files", "trainers.attempt", "msgspec"},
+    "trainers.find_run": LANGUAGE | {"trainers.storage"},
     # layer 3: pictures
     "trainers.images": RECORDS | IMAGES,
     "trainers.data.*": RECORDS | IMAGES | {"trainers.images", "torchvision"},
@@ -50,6 +52,7 @@ ALLOWED: dict[str, set[str]] = {
     "trainers.models.*": LANGUAGE | {"torch", "torchvision"},
     "trainers.objectives.*": LANGUAGE | {"torch"},
     **{name: RECORDS | TRAINING | TORCH | {"trainers.pictures", "numpy", "msgspec"} for name in TRAINING},
+    "trainers.load_run": RECORDS | TRAINING | {"trainers.images", "torch", "PIL"},
     "trainers.loop": RECORDS | TRAINING | {"trainers.execution", "torch"},
     # layers 6 and 7: what to run, and in what order
     "sweeps.plan": RECORDS,
