@@ -11,8 +11,10 @@ sys.path[:] = [
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import argparse  # noqa: E402
+import math  # noqa: E402
 import shlex  # noqa: E402
 import signal  # noqa: E402
+import time  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 from contextlib import ExitStack, nullcontext  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -63,9 +65,11 @@ def _run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from sweeps.sweep import data_or_placeholder, data_prepared_first, make_sweep
+    from sweeps.time_limit import parse_hours
     from trainers.storage import Store
 
     _resources(args, has_gpu=False)  # said before anything is prepared or started
+    end = time.monotonic() + (parse_hours(args.max_hours) or math.inf)
     console, request, store = Console(), _request(args), Store(args.store)
     if args.plan:
         store.check_version()
@@ -75,8 +79,11 @@ def _run(args: argparse.Namespace) -> int:
     say = _silent if args.quiet else _say
     sweep = make_sweep(store, request, data_prepared_first(store, _preparation_line(say)))
     _introduce(sweep, store, say)
-    _execute(args, sweep, store, console, say)
-    return _report(sweep, store, console)
+    num_waiting = _execute(args, sweep, store, console, say, end)
+    code = _report(sweep, store, console)
+    if num_waiting and args.max_hours is not None:
+        _say(f"{num_waiting} jobs were not started because of --max-hours {args.max_hours}; the same command goes on")
+    return code
 
 
 def _resources(args: argparse.Namespace, *, has_gpu: bool) -> dict[Role, Resources]:
@@ -133,19 +140,19 @@ def _introduce(sweep: Sweep, store: Store, say: Callable[[str], None]) -> None:
 
 
 def _execute(
-    args: argparse.Namespace, sweep: Sweep, store: Store, console: Console, say: Callable[[str], None]
-) -> None:
-    """Run what is left; imports neither torch nor ray when nothing is."""
+    args: argparse.Namespace, sweep: Sweep, store: Store, console: Console, say: Callable[[str], None], end: float
+) -> int:
+    """Run what is left until `end`, and give how many jobs still wait; imports neither torch nor ray for nothing."""
     from sweeps.sweep import keep_weights, left_to_run
 
     to_run = left_to_run(sweep, store, say)
     say(f"jobs: {len(sweep.plan.jobs)} planned, {len(sweep.plan.jobs) - len(to_run)} done, {len(to_run)} to run")
     if not to_run:
-        return
+        return 0
     keep_weights(store, sweep)
     with ExitStack() as stack:
         machines, execute = _executor(args, store, stack, say)
-        _run_passes(args, sweep, store, console, machines, execute, to_run)
+        return _run_passes(args, sweep, store, console, machines, execute, to_run, end)
 
 
 def _executor(
@@ -170,11 +177,13 @@ def _run_passes(
     machines: tuple[Resources, ...],
     execute: Callable[[Pass], None],
     to_run: dict[str, Decision],
-) -> None:
-    """Run passes on these machines, with the progress that fits the console."""
+    end: float,
+) -> int:
+    """Run passes on these machines, with the progress that fits the console; gives how many jobs still wait."""
     from sweeps.passes import Setup
-    from sweeps.progress import Board, BoardProgress, LiveTable
+    from sweeps.progress import Board, BoardProgress, LiveTable, Phase
     from sweeps.sweep import git_state, run_passes, set_aside_stale
+    from sweeps.time_limit import TimeLimit
 
     setup = Setup(
         resources=_resources(args, has_gpu=any(machine.gpus for machine in machines)),
@@ -190,7 +199,9 @@ def _run_passes(
     is_live = console.is_terminal and not args.quiet
     with LiveTable(board, console) if is_live else nullcontext():
         show = _silent if is_live or args.quiet else _say
-        run_passes(sweep, store, set(to_run), setup, BoardProgress(board, show), execute)
+        limit = TimeLimit(end=end, clock=time.monotonic, seconds_left=board.job_seconds_left)
+        run_passes(sweep, store, set(to_run), setup, BoardProgress(board, show), execute, limit.allows)
+    return board.count(Phase.WAITING)
 
 
 def _report(sweep: Sweep, store: Store, console: Console) -> int:

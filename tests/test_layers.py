@@ -26,7 +26,7 @@ TRAINING = {
     )
 }
 PLANNING = {f"sweeps.{name}" for name in ("plan", "recipes", "resources", "context", "pretraining", "admission")}
-PLANNING |= {"sweeps.frontier"}
+PLANNING |= {"sweeps.frontier", "sweeps.time_limit"}
 RUNNING = {f"sweeps.{name}" for name in ("searcher", "execute", "progress", "passes", "serial", "trial", "sweep")}
 TORCH, IMAGES = {"torch", "torchvision", "safetensors"}, {"numpy", "PIL", "pyarrow"}
 TABLES = {"pandas", "pyarrow", "numpy", "scipy", "rich", "plotly", "matplotlib"}
@@ -61,7 +61,8 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.context": RECORDS | {"sweeps.plan", "sweeps.recipes"},
     "sweeps.pretraining": RECORDS | {"trainers.prepare", "sweeps.context"},
     "sweeps.admission": RECORDS | {"sweeps.resources"},
-    "sweeps.frontier": RECORDS | {"sweeps.plan", "sweeps.resources", "sweeps.admission"},
+    "sweeps.time_limit": RECORDS | {"sweeps.plan"},
+    "sweeps.frontier": RECORDS | {"sweeps.plan", "sweeps.resources", "sweeps.admission", "sweeps.time_limit"},
     "sweeps.catalog.*": LANGUAGE | {"sweeps.plan", "sweeps.recipes", "sweeps.context"},
     # layer 8: running it
     **{name: RECORDS | PLANNING | RUNNING | {"rich"} for name in RUNNING},
