@@ -17,7 +17,7 @@ PACKAGES = ("sweeps", "trainers", "analysis")
 WORDS = {"trainers.errors"}
 LANGUAGE = WORDS | {"trainers.spec", "trainers.plugins"}
 RECORDS = LANGUAGE | {"trainers.result", "trainers.files", "trainers.attempt", "trainers.storage"}
-RECORDS |= {"trainers.find_run"}
+RECORDS |= {"trainers.removal", "trainers.find_run"}
 TRAINING = {
     f"trainers.{name}"
     for name in (
@@ -42,6 +42,7 @@ ALLOWED: dict[str, set[str]] = {
     "trainers.files": LANGUAGE | {"trainers.result"},
     "trainers.attempt": LANGUAGE | {"trainers.result", "trainers.files", "msgspec"},
     "trainers.storage": LANGUAGE | {"trainers.result", "trainers.files", "trainers.attempt", "msgspec"},
+    "trainers.removal": LANGUAGE | {"trainers.result", "trainers.files", "trainers.attempt", "trainers.storage"},
     "trainers.find_run": LANGUAGE | {"trainers.storage"},
     # layer 3: pictures
     "trainers.images": RECORDS | IMAGES,
