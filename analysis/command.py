@@ -13,13 +13,13 @@ USER_ERROR = 2
 """Exit code of a mistake that one line explains."""
 
 
-def existing_store(root: str | Path) -> Store:
-    """The store at this place; StoreError if there is none, if it is empty, or if a newer version wrote it."""
+def existing_store(root: str | Path, *, may_be_empty: bool = False) -> Store:
+    """The store at this place; StoreError if there is none, if it holds no runs, or if a newer version wrote it."""
     store = Store(root)
     if not store.root.is_dir():
         raise StoreError(f"no store at {store.root}; give the folder that run_all.py --store was given")
-    store.check_version()
-    if not store.run_ids() and not store.plans():
+    is_store = store.check_version()
+    if not (is_store and may_be_empty) and not store.run_ids() and not store.plans():
         raise StoreError(f"{store.root} holds no runs and no plans; give another folder, or run a sweep into it")
     return store
 

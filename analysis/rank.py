@@ -7,8 +7,9 @@ Groups are ranked among those trained on the same data; source pretraining is sh
 from __future__ import annotations
 
 import argparse
+import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
 from typing import Any
@@ -22,6 +23,7 @@ from analysis.gather import gather
 from analysis.reference import comparable, published
 from analysis.stats import Summary, pareto_front, summarize
 from analysis.tables import RUNS_SCHEMA, STATUSES, Row, group_label, to_frame, to_rows, to_table, write_tables
+from analysis.variants import mark_variants
 from trainers.errors import PlanError
 from trainers.result import PlanRecord, Status
 from trainers.spec import Role
@@ -34,6 +36,7 @@ RANKING_SCHEMA = pa.schema(
         pa.field("rank", pa.int64()),
         pa.field("group_id", pa.string()),
         pa.field("label", pa.string()),
+        pa.field("variant", pa.string()),
         pa.field("role", pa.string()),
         pa.field("model", pa.string()),
         pa.field("objective", pa.string()),
@@ -62,7 +65,10 @@ RANKING_SCHEMA = pa.schema(
         pa.field("train_seconds_mean", pa.float64()),
     ]
 )
-"""One row per group. `n` counts finished seeds; sd, low and high (95 % t-interval) are null if n = 1."""
+"""One row per group. `n` counts finished seeds; sd, low and high (95 % t-interval) are null if n = 1.
+
+`variant` tells groups of one label and data apart (`epochs=20`); it is null where there is one such group.
+"""
 
 _OF_GROUP = ("group_id", "label", "role", "model", "objective", "teacher_label", "data_name", "data_fingerprint")
 _SAME_FOR_ALL_SEEDS = (*_OF_GROUP, "epochs", "num_params", "size_bytes", "num_macs")
@@ -83,12 +89,19 @@ def rank(runs: pd.DataFrame) -> pd.DataFrame:
     for run in to_rows(runs, RUNS_SCHEMA):
         groups[run["group_id"] or run["run_id"]].append(run)
     rows = sorted((_group_row(members) for members in groups.values()), key=_order)
+    mark_variants(rows, _specs(groups))
     by_data: dict[str, list[Row]] = defaultdict(list)
     for row in filter(_is_ranked, rows):
         by_data[row["data_fingerprint"]].append(row)
     for ranked in by_data.values():
         _place(ranked)
     return to_frame(rows, RANKING_SCHEMA)
+
+
+def _specs(groups: Mapping[str, list[Row]]) -> dict[str, dict[str, Any]]:
+    """Plain specs by group id, of groups of which any run's spec could be read."""
+    texts = {group: _first(members, "spec_json") for group, members in groups.items()}
+    return {group: json.loads(text) for group, text in texts.items() if text is not None}
 
 
 def select(runs: pd.DataFrame, plan: PlanRecord) -> pd.DataFrame:

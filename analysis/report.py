@@ -36,8 +36,12 @@ class _Column:
 
 def render(ranking: pd.DataFrame, gains: pd.DataFrame, runs: pd.DataFrame, console: Console) -> None:
     """Print the ranking with its count line, the gains of distillation, and every job without a result."""
-    groups, gain_rows = to_rows(ranking, RANKING_SCHEMA), to_rows(gains, GAINS_SCHEMA)
-    run_rows = to_rows(runs, RUNS_SCHEMA)
+    groups = to_rows(ranking, RANKING_SCHEMA)
+    variants = {row["group_id"]: row["variant"] for row in groups}
+    gain_rows, run_rows = (
+        [{**row, "variant": variants.get(row["group_id"])} for row in rows]
+        for rows in (to_rows(gains, GAINS_SCHEMA), to_rows(runs, RUNS_SCHEMA))
+    )
     _line(console, "Ranking by validation accuracy: " + count_line([run["status"] for run in run_rows]), style="bold")
     _print_columns(console, _ranking_columns(groups))
     for note in _ranking_notes(groups):
@@ -180,7 +184,8 @@ def _split(columns: Sequence[_Column], width: int) -> list[list[_Column]]:
 
 
 def _name(row: Row) -> str:
-    return _clean(row["label"] or row.get("group_id") or row.get("run_id"))
+    name = row["label"] or row.get("group_id") or row.get("run_id")
+    return _clean(f"{name} ({row['variant']})" if row.get("variant") else name)
 
 
 def _clean(value: str | None) -> str:

@@ -10,6 +10,7 @@ All options of the command line are keyword arguments of the same names (`Option
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,13 +56,17 @@ class Planned:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a run came to: groups in order, gains of distillation, and the runs behind them, failed ones too."""
+    """What a run came to: groups in order, gains of distillation, and the runs behind them, failed ones too.
+
+    `num_not_started` jobs were kept back by `max_hours`.
+    """
 
     sweep: Sweep
     store: Store
     ranking: pd.DataFrame
     gains: pd.DataFrame
     runs: pd.DataFrame
+    num_not_started: int = 0
 
     @property
     def is_complete(self) -> bool:
@@ -97,6 +102,7 @@ def run(*, store: str | Path = STORE, command: str | None = None, **options: Unp
     from sweeps.driver import carry_out, introduce, preparation_line, silent
     from sweeps.sweep import data_prepared_first, make_sweep, with_plugins
 
+    started = time.monotonic()
     request, execution = read_options(options)
     say = silent if execution.quiet else _say
     place = Store(store).open()
@@ -104,9 +110,16 @@ def run(*, store: str | Path = STORE, command: str | None = None, **options: Unp
     sweep = make_sweep(place, request, data_prepared_first(place, preparation_line(say)))
     check_budget(sweep.plan, request.budget_params)
     introduce(sweep, place, command or f"sweeps.api.run(store={str(store)!r}, **{options!r})", say)
-    carry_out(sweep, place, execution, Console(), say)
+    num_not_started = carry_out(sweep, place, execution, Console(), say, started)
     written = write_ranking(place, plan_id=sweep.plan.plan_id)
-    return Outcome(sweep=sweep, store=place, ranking=written.ranking, gains=written.gains, runs=written.runs)
+    return Outcome(
+        sweep=sweep,
+        store=place,
+        ranking=written.ranking,
+        gains=written.gains,
+        runs=written.runs,
+        num_not_started=num_not_started,
+    )
 
 
 def _say(message: str) -> None:

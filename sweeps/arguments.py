@@ -13,7 +13,7 @@ examples:
   python sweeps/run_all.py --set optimizer.lr=0.001 --set teacher:epochs=12
   python sweeps/run_all.py --grid objective.temperature=1,4,20 --grid objective.weight=0.1,0.5,0.9
 Run again to go on: what is finished is never trained twice, what was interrupted resumes.
-exit codes: 0 all jobs are done; 1 a job failed or was blocked; 2 wrong input; 130, 143 interrupted
+exit codes: 0 all jobs are done; 1 a job failed, was blocked or not started; 2 wrong input; 130, 143 interrupted
 """
 
 
@@ -115,6 +115,11 @@ def _add_where(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--address", metavar="HOST:PORT", help="join a running Ray cluster (or: auto)")
     group.add_argument("--serial", action="store_true", help="one job after the other in this process, without Ray")
     group.add_argument("--max-concurrent", type=int, metavar="N", help="at most N jobs at a time")
+    group.add_argument(
+        "--max-hours",
+        metavar="H",
+        help="start no job that would not be done H hours from now; what runs by then finishes",
+    )
     for kind in ("cpus", "gpus"):
         group.add_argument(
             f"--{kind}-per-trial",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING
 from sweeps.passes import Pass, Setup
 from sweeps.request import ExecutionRequest
 from sweeps.sweep import Sweep, git_state, keep_weights, left_to_run, run_passes, set_aside_stale
+from sweeps.time_limit import TimeLimit
 from trainers.storage import Store
 
 if TYPE_CHECKING:
@@ -40,13 +43,16 @@ def introduce(sweep: Sweep, store: Store, command: str, say: Say) -> None:
     say(f"store: {store.root} (runs, tables, logs)")
 
 
-def carry_out(sweep: Sweep, store: Store, request: ExecutionRequest, console: Console, say: Say) -> None:
-    """Run what is left; imports neither torch nor ray when nothing is."""
+def carry_out(sweep: Sweep, store: Store, request: ExecutionRequest, console: Console, say: Say, started: float) -> int:
+    """Run what is left, and give how many jobs the hours since `started` (monotonic seconds) did not allow.
+
+    Imports neither torch nor ray when nothing is left.
+    """
     to_run = left_to_run(sweep, store, say)
     say(f"jobs: {len(sweep.plan.jobs)} planned, {len(sweep.plan.jobs) - len(to_run)} done, {len(to_run)} to run")
     if not to_run:
-        return
-    from sweeps.progress import Board, BoardProgress, LiveTable
+        return 0
+    from sweeps.progress import Board, BoardProgress, LiveTable, Phase
 
     keep_weights(store, sweep)
     with ExitStack() as stack:
@@ -58,7 +64,11 @@ def carry_out(sweep: Sweep, store: Store, request: ExecutionRequest, console: Co
         is_live = console.is_terminal and not request.quiet
         if is_live:
             stack.enter_context(LiveTable(board, console))
-        run_passes(sweep, store, set(to_run), setup, BoardProgress(board, silent if is_live else say), execute)
+        end = math.inf if request.max_hours is None else started + request.max_hours * 3600
+        limit = TimeLimit(end=end, clock=time.monotonic, seconds_left=board.job_seconds_left)
+        progress = BoardProgress(board, silent if is_live else say)
+        run_passes(sweep, store, set(to_run), setup, progress, execute, limit.allows)
+    return 0 if request.max_hours is None else board.count(Phase.WAITING)
 
 
 def _setup(sweep: Sweep, request: ExecutionRequest, machines: tuple[Resources, ...]) -> Setup:

@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterable, Mapping
 from sweeps.admission import Booking, Ledger
 from sweeps.plan import Job, Plan
 from sweeps.resources import Resources
+from sweeps.time_limit import always
 
 
 class Frontier:
-    """Jobs that wait, run and ended; children become ready when all their parents have succeeded."""
+    """Jobs that wait, run and ended; children become ready when all their parents have succeeded.
+
+    `may_start` is asked again whenever a job could start.
+    """
 
     def __init__(
         self,
@@ -20,9 +24,10 @@ class Frontier:
         ledger: Ledger,
         cost: Callable[[Job], float],
         max_concurrent: int | None = None,
+        may_start: Callable[[Job], bool] = always,
     ) -> None:
         self._plan, self._requests, self._ledger = plan, requests, ledger
-        self._max_concurrent = max_concurrent
+        self._max_concurrent, self._may_start = max_concurrent, may_start
         self._waiting = set(to_run)
         self._unmet = {run: set(plan.by_id[run].parents) & self._waiting for run in self._waiting}
         paths: Mapping[str, float] = plan.longest_paths(cost)
@@ -43,6 +48,8 @@ class Frontier:
             if run not in self._waiting or self._unmet[run]:
                 continue
             job = self._plan.by_id[run]
+            if not self._may_start(job):
+                continue
             booking = self._ledger.book(self._requests(job), reserved_for=most_urgent)
             if booking is not None:
                 self._waiting.remove(run)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sweeps.admission import Ledger
@@ -10,6 +10,7 @@ from sweeps.frontier import Frontier
 from sweeps.plan import Job, Plan, blocked_by
 from sweeps.progress import Phase, Progress
 from sweeps.resources import RELATIVE_COST, Resources
+from sweeps.time_limit import always
 from trainers.errors import ResourceError
 from trainers.execution import Execution
 from trainers.result import Failure, RunState
@@ -75,14 +76,30 @@ class Setup:
 class Pass:
     """The jobs of one pass, and what becomes of each, as the store tells."""
 
-    def __init__(self, plan: Plan, to_run: set[str], store: Store, setup: Setup, progress: Progress) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        to_run: set[str],
+        store: Store,
+        setup: Setup,
+        progress: Progress,
+        may_start: Callable[[Job], bool] = always,
+    ) -> None:
         self.plan, self.to_run, self.store, self.setup, self._progress = plan, to_run, store, setup, progress
+        self._may_start = may_start
         self._num_attempts_before: dict[str, int] = {}
 
     def frontier(self) -> Frontier:
         """A fresh frontier over the jobs of this pass."""
-        ledger = Ledger(self.setup.machines)
-        return Frontier(self.plan, self.to_run, self.setup.request, ledger, self.setup.cost, self.setup.max_concurrent)
+        setup = self.setup
+        ledger = Ledger(setup.machines)
+        return Frontier(
+            self.plan, self.to_run, setup.request, ledger, setup.cost, setup.max_concurrent, self._may_start
+        )
+
+    def can_start(self) -> bool:
+        """Whether any job could start at present; not so when the time is up."""
+        return self.frontier().start_next() is not None
 
     def on_start(self, run: str) -> None:
         """A job was given its resources."""

@@ -11,6 +11,7 @@ from typing import Any, TypedDict, TypeVar
 from sweeps.grid import Axis, parse_axis
 from sweeps.recipes import Setting, parse_setting
 from sweeps.resources import Resources, parse_per_role, resources_per_role
+from sweeps.time_limit import parse_hours
 from trainers.errors import ResourceError, SpecError
 from trainers.spec import Role, from_dict
 
@@ -46,6 +47,7 @@ class Options(TypedDict, total=False):
     address: str
     serial: bool
     max_concurrent: int
+    max_hours: str | float
     cpus_per_trial: Texts
     gpus_per_trial: Texts
     quiet: bool
@@ -87,6 +89,7 @@ class ExecutionRequest:
     address: str | None = None
     serial: bool = False
     max_concurrent: int | None = None
+    max_hours: float | None = None
     cpus_per_trial: tuple[str, ...] = ()
     gpus_per_trial: tuple[str, ...] = ()
     allow_weak_teacher: bool = False
@@ -161,5 +164,6 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "set": _settings,
     "grid": _axes,
     "seeds": _seeds,
+    "max_hours": lambda value: parse_hours(str(value)),
     **dict.fromkeys(("only", "exclude", "force", "cpus_per_trial", "gpus_per_trial"), _texts),
 }

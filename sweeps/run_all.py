@@ -62,6 +62,9 @@ def _act(args: argparse.Namespace) -> int:
         return 0
     outcome = api.run(**options, command=shlex.join(sys.argv))
     _report(outcome, Console())
+    if outcome.num_not_started:
+        hours = f"--max-hours {args.max_hours}"
+        print(f"{outcome.num_not_started} jobs were not started because of {hours}; the same command goes on")
     return 0 if outcome.is_complete else 1
 
 

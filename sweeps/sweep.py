@@ -11,11 +11,12 @@ from pathlib import Path
 from sweeps.context import Context, check_settings
 from sweeps.grid import expand
 from sweeps.passes import Pass, Setup
-from sweeps.plan import Decision, Plan, Wishes, decide, make_plan
+from sweeps.plan import Decision, Job, Plan, Wishes, decide, make_plan
 from sweeps.pretraining import Pretraining, choose_pretraining, given_teacher
 from sweeps.progress import Progress
 from sweeps.recipes import recipe
 from sweeps.request import SweepRequest
+from sweeps.time_limit import always
 from trainers import plugins
 from trainers.errors import CorruptFileError
 from trainers.plugin_folder import read_folder, use
@@ -182,13 +183,20 @@ def set_aside_stale(store: Store, decisions: dict[str, Decision]) -> None:
 
 
 def run_passes(
-    sweep: Sweep, store: Store, to_run: set[str], setup: Setup, progress: Progress, execute: Callable[[Pass], None]
+    sweep: Sweep,
+    store: Store,
+    to_run: set[str],
+    setup: Setup,
+    progress: Progress,
+    execute: Callable[[Pass], None],
+    may_start: Callable[[Job], bool] = always,
 ) -> None:
     """Run a pass, and another over what it left for a reason that may have passed."""
     for _ in range(MAX_PASSES):
-        if not to_run:
+        work = Pass(sweep.plan, to_run, store, setup, progress, may_start)
+        if not work.can_start():
             return
-        execute(Pass(sweep.plan, to_run, store, setup, progress))
+        execute(work)
         to_run = _worth_another_try(sweep.plan, store)
 
 

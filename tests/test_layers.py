@@ -16,7 +16,8 @@ PACKAGES = ("sweeps", "trainers", "analysis")
 
 WORDS = {"trainers.errors"}
 LANGUAGE = WORDS | {"trainers.spec", "trainers.plugins"}
-RECORDS = LANGUAGE | {"trainers.plugin_folder", "trainers.result", "trainers.files", "trainers.storage"}
+RECORDS = LANGUAGE | {"trainers.plugin_folder", "trainers.result", "trainers.files", "trainers.attempt"}
+RECORDS |= {"trainers.storage", "trainers.removal", "trainers.find_run"}
 TRAINING = {
     f"trainers.{name}"
     for name in (
@@ -25,7 +26,7 @@ TRAINING = {
     )
 }
 PLANNING = {f"sweeps.{name}" for name in ("plan", "recipes", "resources", "context", "pretraining", "admission")}
-PLANNING |= {"sweeps.frontier", "sweeps.grid", "sweeps.request"}
+PLANNING |= {"sweeps.frontier", "sweeps.grid", "sweeps.request", "sweeps.time_limit"}
 RUNNING = {f"sweeps.{name}" for name in ("searcher", "execute", "progress", "passes", "serial", "trial", "sweep")}
 TORCH, IMAGES = {"torch", "torchvision", "safetensors"}, {"numpy", "PIL", "pyarrow"}
 TABLES = {"pandas", "pyarrow", "numpy", "scipy", "rich", "plotly", "matplotlib"}
@@ -41,7 +42,11 @@ ALLOWED: dict[str, set[str]] = {
     "trainers.plugin_folder": LANGUAGE,
     "trainers.result": LANGUAGE | {"numpy", "pyarrow"},
     "trainers.files": LANGUAGE | {"trainers.result"},
-    "trainers.storage": LANGUAGE | {"trainers.plugin_folder", "trainers.result", "trainers.files", "msgspec"},
+    "trainers.attempt": LANGUAGE | {"trainers.result", "trainers.files", "msgspec"},
+    "trainers.storage": LANGUAGE
+    | {"trainers.plugin_folder", "trainers.result", "trainers.files", "trainers.attempt", "msgspec"},
+    "trainers.removal": LANGUAGE | {"trainers.result", "trainers.files", "trainers.attempt", "trainers.storage"},
+    "trainers.find_run": LANGUAGE | {"trainers.storage"},
     # layer 3: pictures
     "trainers.images": RECORDS | IMAGES,
     "trainers.data.*": RECORDS | IMAGES | {"trainers.images", "torchvision"},
@@ -52,6 +57,7 @@ ALLOWED: dict[str, set[str]] = {
     "trainers.models.*": LANGUAGE | {"trainers.convolutions", "trainers.architectures", "torch", "torchvision", "timm"},
     "trainers.objectives.*": LANGUAGE | {"torch"},
     **{name: RECORDS | TRAINING | TORCH | {"trainers.pictures", "numpy", "msgspec"} for name in TRAINING},
+    "trainers.load_run": RECORDS | TRAINING | {"trainers.images", "torch", "PIL"},
     "trainers.loop": RECORDS | TRAINING | {"trainers.execution", "torch"},
     # layers 6 and 7: what to run, and in what order
     "sweeps.plan": RECORDS,
@@ -59,10 +65,11 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.resources": RECORDS,
     "sweeps.context": RECORDS | {"sweeps.plan", "sweeps.recipes"},
     "sweeps.grid": RECORDS | {"sweeps.plan", "sweeps.recipes", "sweeps.context"},
-    "sweeps.request": RECORDS | {"sweeps.grid", "sweeps.recipes", "sweeps.resources"},
+    "sweeps.request": RECORDS | {"sweeps.grid", "sweeps.recipes", "sweeps.resources", "sweeps.time_limit"},
     "sweeps.pretraining": RECORDS | {"trainers.prepare", "sweeps.context"},
     "sweeps.admission": RECORDS | {"sweeps.resources"},
-    "sweeps.frontier": RECORDS | {"sweeps.plan", "sweeps.resources", "sweeps.admission"},
+    "sweeps.time_limit": RECORDS | {"sweeps.plan"},
+    "sweeps.frontier": RECORDS | {"sweeps.plan", "sweeps.resources", "sweeps.admission", "sweeps.time_limit"},
     "sweeps.catalog.*": LANGUAGE | {"sweeps.plan", "sweeps.recipes", "sweeps.context"},
     # layer 8: running it
     **{name: RECORDS | PLANNING | RUNNING | {"rich"} for name in RUNNING},

@@ -37,6 +37,10 @@ class CorruptFileError(StoreError):
     """A file of the store is truncated, altered or not what its name promises."""
 
 
+class UnknownRunError(SweepError, LookupError):
+    """No run of the store goes by this name, or more than one."""
+
+
 class WeightsError(SweepError, ValueError):
     """Given weights cannot be had, read, or do not fit the network."""
 

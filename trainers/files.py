@@ -23,6 +23,11 @@ def file_digest(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def file_record(file: Path) -> FileRecord:
+    """Size and checksum of a file as it lies there."""
+    return FileRecord(size_bytes=file.stat().st_size, sha256=file_digest(file))
+
+
 def check_file(file: Path, expected: FileRecord, *, is_read: bool) -> None:
     size = file.stat().st_size if file.exists() else None
     if size is None:
@@ -97,8 +102,10 @@ def _write_aside(file: Path, content: bytes) -> Path:
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Names of the folders in a folder, sorted; [] if it is not there."""
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir()) if folder.is_dir() else []
+    """Names of the folders in a folder, sorted, but for hidden ones (unfinished work); [] if it is not there."""
+    if not folder.is_dir():
+        return []
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
 
 
 def remove_folder(folder: Path) -> None:

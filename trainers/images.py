@@ -39,12 +39,17 @@ def decode_image(content: bytes, name: str) -> Image.Image:
         with _without_bomb_warning(), Image.open(io.BytesIO(content)) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(f"image {name} declares {image.width} x {image.height} pixels; at most {MAX_PIXELS}")
-            return _to_rgb(ImageOps.exif_transpose(image))
+            return upright_rgb(image)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         if isinstance(error, DataError):
             raise
         why = "no known picture format" if isinstance(error, UnidentifiedImageError) else error
         raise DataError(f"image {name} cannot be read ({why}); repair or remove it") from error
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """An opened picture as RGB, turned as its EXIF says, transparency over white."""
+    return _to_rgb(ImageOps.exif_transpose(image))
 
 
 @contextmanager

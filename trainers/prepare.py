@@ -93,7 +93,7 @@ def prepare(store: Store, request: DataRequest, on_image: Callable[[int, int], N
     try:
         size = _write_splits(folder, raw, selection, request.image_size, on_image)
         manifest = _manifest(folder, raw, request, size)
-        store.publish_data(folder, manifest, digest)
+        manifest = store.publish_data(folder, manifest, digest)
     finally:
         store.discard_data(folder)
     return manifest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -128,7 +128,10 @@ class Started:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """A prepared data set. `origin` tells a person where the pictures came from; it is not hashed."""
+    """A prepared data set. `origin` tells a person where the pictures came from; it is not hashed.
+
+    `files` is filled in when the data set is published; it is empty in one that an older version prepared.
+    """
 
     fingerprint: str
     name: str
@@ -137,6 +140,7 @@ class Manifest:
     image_size: int
     num_images: dict[str, int]
     has_test_labels: bool
+    files: dict[str, FileRecord] = field(default_factory=dict)
 
     @property
     def num_classes(self) -> int:

@@ -10,13 +10,22 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
+from trainers.attempt import (
+    ANY_CHECKPOINT,
+    CURVES,
+    LOG,
+    PREDICTIONS,
+    WEIGHTS,
+    Attempt,
+    epoch_of,
+    now,
+    read_checkpoint,
+)
 from trainers.errors import CorruptFileError, PluginError, SpecError, StoreError
 from trainers.files import (
     check_file,
@@ -24,23 +33,16 @@ from trainers.files import (
     decode,
     decode_record,
     encode_record,
+    file_record,
     remove_folder,
     subfolders,
     write,
 )
 from trainers.plugin_folder import PluginFolder, read_folder
-from trainers.result import EpochRecord, Failure, FileRecord, Manifest, PlanRecord, Result, RunState, Started
-from trainers.spec import SCHEMA_VERSION, RunSpec, canonical_json, from_dict, run_id, to_dict
+from trainers.result import Failure, FileRecord, Manifest, PlanRecord, Result, RunState
+from trainers.spec import SCHEMA_VERSION, RunSpec, from_dict, run_id, to_dict
 
-WEIGHTS, CURVES, PREDICTIONS, LOG = "weights.safetensors", "curves.jsonl", "predictions.parquet", "log.txt"
-_CHECKPOINT = "checkpoint-{epoch:06d}.pt"
-_ANY_CHECKPOINT = "checkpoint-" + 6 * "[0-9]" + ".pt"
-_DIGEST_LENGTH = 64
-
-
-def now() -> str:
-    """The present in UTC, ISO 8601, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+__all__ = ["CURVES", "LOG", "PREDICTIONS", "WEIGHTS", "Attempt", "Store", "now", "read_checkpoint"]
 
 
 class Store:
@@ -58,21 +60,21 @@ class Store:
             probe.unlink()
         except OSError as error:
             raise StoreError(f"store {self.root} cannot be written ({error}); choose another with --store") from error
-        self.check_version()
-        if not self._version_file.exists():
+        if not self.check_version():
             write(self._version_file, encode_record({"schema_version": SCHEMA_VERSION}))
         return self
 
-    def check_version(self) -> None:
-        """StoreError if a newer version of the project wrote this store; a store that is not there yet is fine."""
+    def check_version(self) -> bool:
+        """Whether there is a store here yet; StoreError if a newer version of the project wrote it."""
         if not self._version_file.exists():
-            return
+            return False
         version = decode_record(self._version_file).get("schema_version")
         if not isinstance(version, int) or version > SCHEMA_VERSION:
             raise StoreError(
                 f"store {self.root} has schema version {version!r}; this version reads up to {SCHEMA_VERSION}: "
                 "update Petite or choose another --store"
             )
+        return True
 
     @property
     def _version_file(self) -> Path:
@@ -142,7 +144,7 @@ class Store:
             corrupt = str(error)
         saved = self.checkpoints(run)
         return RunState(
-            num_epochs_saved=_epoch_of(saved[0]) if saved else 0, failure=self._failure(run), corrupt=corrupt
+            num_epochs_saved=epoch_of(saved[0]) if saved else 0, failure=self._failure(run), corrupt=corrupt
         )
 
     def set_aside(self, run: str) -> None:
@@ -170,8 +172,8 @@ class Store:
 
     def checkpoints(self, run: str) -> tuple[Path, ...]:
         """Checkpoints of all attempts, the one with most epochs first."""
-        files = (self.run_folder(run) / "attempts").glob(f"*/{_ANY_CHECKPOINT}")
-        return tuple(sorted(files, key=lambda file: (_epoch_of(file), file.parent.name), reverse=True))
+        files = (self.run_folder(run) / "attempts").glob(f"*/{ANY_CHECKPOINT}")
+        return tuple(sorted(files, key=lambda file: (epoch_of(file), file.parent.name), reverse=True))
 
     def remove_checkpoints(self, run: str) -> None:
         """Free the space of a run that is finished or starts over."""
@@ -197,14 +199,22 @@ class Store:
 
     def write_plan(self, plan: PlanRecord) -> None:
         """Keep what was asked for; the same plan again replaces its record."""
-        write(self.root / "plans" / f"{plan.plan_id}.json", encode_record(msgspec.to_builtins(plan)))
+        write(self.plan_file(plan.plan_id), encode_record(msgspec.to_builtins(plan)))
+
+    def plan_file(self, plan: str) -> Path:
+        """Where a plan is kept, by its id."""
+        return self.root / "plans" / f"{plan}.json"
+
+    def plan_ids(self) -> tuple[str, ...]:
+        """All plans, damaged ones too, sorted."""
+        return tuple(sorted(file.stem for file in (self.root / "plans").glob("[!.]*.json")))
 
     def plans(self) -> tuple[PlanRecord, ...]:
         """All plans, the latest last; a damaged one is left out (its runs remain)."""
         plans = []
-        for file in sorted((self.root / "plans").glob("*.json")):
+        for plan in self.plan_ids():
             try:
-                plans.append(decode(file, PlanRecord))
+                plans.append(decode(self.plan_file(plan), PlanRecord))
             except CorruptFileError:
                 continue
         return tuple(sorted(plans, key=lambda plan: plan.planned_at))
@@ -233,8 +243,9 @@ class Store:
         folder.mkdir(parents=True)
         return folder
 
-    def publish_data(self, folder: Path, manifest: Manifest, request: str) -> None:
-        """Give a prepared folder its place; an equal one that is already there is kept."""
+    def publish_data(self, folder: Path, manifest: Manifest, request: str) -> Manifest:
+        """Give a prepared folder its place, its files' checksums noted; an equal one that is there already is kept."""
+        manifest = replace(manifest, files={file.name: file_record(file) for file in sorted(folder.iterdir())})
         write(folder / "manifest.json", encode_record(msgspec.to_builtins(manifest)))
         target = self.data_folder(manifest.fingerprint)
         try:
@@ -246,6 +257,7 @@ class Store:
                 self.discard_data(target)
                 os.replace(folder, target)
         write(self._request_file(request), encode_record({"fingerprint": manifest.fingerprint}))
+        return self.manifest(manifest.fingerprint)
 
     def _has_data(self, fingerprint: str) -> bool:
         try:
@@ -266,8 +278,14 @@ class Store:
         return self.root / "weights" / f"{digest}.safetensors"
 
     def write_weights(self, digest: str, content: bytes) -> None:
-        """Keep weights from outside."""
+        """Keep weights from outside, and beside them the checksum of what is kept (`digest` is of their source)."""
         write(self.weights_file(digest), content)
+        record = FileRecord(size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+        write(self.weights_record(digest), encode_record(msgspec.to_builtins(record)))
+
+    def weights_record(self, digest: str) -> Path:
+        """Size and checksum of a file of weights."""
+        return self.root / "weights" / f"{digest}.json"
 
     # A user's own plug-ins
 
@@ -309,81 +327,3 @@ class Store:
         folder = self.root / "logs"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
-
-
-@dataclass(frozen=True, kw_only=True)
-class Attempt:
-    """One try at one run; it writes only into its own folder."""
-
-    run: str
-    token: str
-    folder: Path
-
-    @property
-    def log_file(self) -> Path:
-        """What the attempt had to say, with the traceback of a failure."""
-        return self.folder / LOG
-
-    @property
-    def curves_file(self) -> Path:
-        """One line per epoch so far."""
-        return self.folder / CURVES
-
-    def write_started(self, started: Started) -> None:
-        """Say who works here and since when."""
-        write(self.folder / "started.json", encode_record(msgspec.to_builtins(started)))
-
-    def started(self) -> Started | None:
-        """Who worked here; None if the attempt died before it could say."""
-        file = self.folder / "started.json"
-        return decode(file, Started) if file.exists() else None
-
-    def log(self, message: str) -> None:
-        """Add a line, or several, to what this attempt has to say."""
-        with self.log_file.open("a") as stream:
-            stream.write(f"{now()} {message}\n")
-
-    def write_failure(self, failure: Failure) -> None:
-        """Say why this attempt ended without a result."""
-        write(self.folder / "failure.json", encode_record(msgspec.to_builtins(failure)))
-
-    def write_file(self, name: str, content: bytes) -> FileRecord:
-        """Write one of the run's files; the record goes into the result."""
-        write(self.folder / name, content)
-        return FileRecord(size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
-
-    def write_curves(self, records: Iterable[EpochRecord]) -> FileRecord:
-        """One JSON line per epoch."""
-        lines = (canonical_json(msgspec.to_builtins(record)) + "\n" for record in records)
-        return self.write_file(CURVES, "".join(lines).encode())
-
-    def curves(self) -> tuple[EpochRecord, ...]:
-        """The epochs so far; CorruptFileError if a line cannot be read."""
-        file = self.curves_file
-        try:
-            return tuple(msgspec.json.decode(line, type=EpochRecord) for line in file.read_bytes().splitlines())
-        except (OSError, msgspec.MsgspecError) as error:
-            raise CorruptFileError(f"{file} cannot be read: {error}") from error
-
-    def write_checkpoint(self, epoch: int, payload: bytes) -> None:
-        """Save the state after an epoch behind its checksum, then drop all but the newest two of this attempt."""
-        digest = hashlib.sha256(payload).hexdigest().encode()
-        write(self.folder / _CHECKPOINT.format(epoch=epoch), digest + payload)
-        for old in sorted(self.folder.glob(_ANY_CHECKPOINT))[:-2]:
-            old.unlink(missing_ok=True)
-
-
-def read_checkpoint(file: Path) -> bytes:
-    """The payload of a checkpoint; CorruptFileError if its checksum does not hold."""
-    try:
-        content = file.read_bytes()
-    except OSError as error:  # another attempt may have removed it since it was listed
-        raise CorruptFileError(f"checkpoint {file} cannot be read: {error}") from error
-    digest, payload = content[:_DIGEST_LENGTH], content[_DIGEST_LENGTH:]
-    if hashlib.sha256(payload).hexdigest().encode() != digest:
-        raise CorruptFileError(f"checkpoint {file} is damaged")
-    return payload
-
-
-def _epoch_of(checkpoint: Path) -> int:
-    return int(checkpoint.stem.partition("-")[2])

@@ -63,6 +63,8 @@ def refused(outcome: Any) -> str:
         (["--cpus-per-trial", "student=0"], "--cpus-per-trial student=0; allowed: above 0"),
         (["--max-concurrent", "0"], "--max-concurrent is 0; allowed: 1 or more"),
         (["--max-concurrent=-3"], "--max-concurrent is -3; allowed: 1 or more"),
+        (["--max-hours", "0"], "--max-hours is 0; allowed: a number above 0, as in 0.5"),
+        (["--max-hours", "soon"], "--max-hours is soon; allowed: a number above 0, as in 0.5"),
         (["--limit", "0"], "--limit is 0; allowed: 1 or more"),
         (["--limit", "3"], "use a larger --limit or add pictures"),
         (["--image-size", "4"], "--image-size is 4; allowed: 8 or more"),

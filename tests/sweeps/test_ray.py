@@ -14,6 +14,10 @@ from typing import Any
 import psutil
 import pytest
 
+from sweeps.passes import Pass, Setup
+from sweeps.plan import make_plan
+from sweeps.progress import Board, BoardProgress
+from sweeps.resources import default_resources
 from trainers.result import Started
 from trainers.storage import Store
 
@@ -99,6 +103,17 @@ def booked_shares(text: str) -> list[dict[str, float]]:
             del running[name]
         states.append(dict(running))
     return states
+
+
+def test_time_that_is_up_before_the_first_trial_ends_a_pass_without_an_error(make_job: Any, tmp_path: Path) -> None:
+    from sweeps.execute import connected, run_with_tune
+
+    store, plan = Store(tmp_path / "store").open(), make_plan([make_job("student")])
+    with connected(None, store.log_folder()) as machines:
+        setup = Setup(resources=default_resources(has_gpu=False), machines=machines)
+        progress = BoardProgress(Board(plan, (), 1, setup.epoch_cost), print)
+        run_with_tune(Pass(plan, set(plan.by_id), store, setup, progress, lambda job: False))
+    assert store.run_ids() == ()
 
 
 def test_a_killed_worker_is_retried_and_goes_on_from_its_last_epoch(petite: Any, start: Any, wait_for: Any) -> None:

@@ -39,6 +39,26 @@ def test_a_child_is_suggested_once_its_parent_is_done_and_then_the_search_ends(t
     assert asked.suggest("three") == searcher.PlanSearcher.FINISHED
 
 
+def test_jobs_that_may_not_start_any_more_end_the_search_once_nothing_runs(make_job: Any) -> None:
+    first, second = make_job("first"), make_job("second", lr=0.5)
+    plan, one_cpu = make_plan([first, second]), Resources(cpus=1)
+    is_time_up = False
+    frontier = Frontier(
+        plan,
+        set(plan.by_id),
+        lambda job: one_cpu,
+        Ledger([one_cpu, one_cpu]),
+        lambda job: 1.0,
+        may_start=lambda job: not is_time_up,
+    )
+    asked = make_searcher(frontier, lambda run: True)
+    assert asked.suggest("one") == {"run_id": first.id}
+    is_time_up = True
+    assert asked.suggest("two") is None
+    asked.on_trial_complete("one")
+    assert asked.suggest("two") == searcher.PlanSearcher.FINISHED
+
+
 def test_a_store_that_fails_at_the_end_of_a_trial_ends_the_search_instead_of_hanging_it(two_jobs: Any) -> None:
     def disk_is_gone(run: str) -> bool:
         raise OSError("stale file handle")

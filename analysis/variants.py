@@ -1,0 +1,72 @@
+"""What tells groups of one label apart: the fields in which their specs differ, as `--set` would name them. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from analysis.tables import Row
+from trainers.spec import canonical_json
+
+_SEEDS = ("seed", "view_seed")
+_PLUGINS = ("model", "objective")
+
+
+def mark_variants(rows: list[Row], specs: Mapping[str, dict[str, Any]]) -> None:
+    """Fill in `variant` of the rows that share label and data; `specs` are plain specs by group id."""
+    alike: dict[tuple[str | None, str | None], list[Row]] = defaultdict(list)
+    for row in rows:
+        alike[row["label"], row["data_fingerprint"]].append(row)
+    for (label, _), same in alike.items():
+        known = {row["group_id"]: specs[row["group_id"]] for row in same if row["group_id"] in specs}
+        differing = differences(known) if label is not None else {}
+        for row in same:
+            row["variant"] = differing.get(row["group_id"]) or None
+
+
+def differences(specs: Mapping[str, dict[str, Any]]) -> dict[str, str]:
+    """By group id, the fields whose values are not the same in all of these specs: `epochs=20, optimizer.lr=0.1`."""
+    fields = {group: dict(_fields(spec)) for group, spec in specs.items()}
+    keys = dict.fromkeys(key for of_group in fields.values() for key in of_group)
+    differing = [key for key in keys if len({of_group.get(key) for of_group in fields.values()}) > 1]
+    short = _texts(fields, [key for key in differing if not _follows_from_another(key, differing)])
+    return short if len(set(short.values())) == len(short) else _texts(fields, differing)
+
+
+def _texts(fields: Mapping[str, Mapping[str, str]], keys: list[str]) -> dict[str, str]:
+    return {
+        group: ", ".join(f"{key}={of_group[key]}" for key in keys if key in of_group)
+        for group, of_group in fields.items()
+    }
+
+
+def _follows_from_another(key: str, keys: list[str]) -> bool:
+    """Where one group has no teacher at all, or another model, the fields inside say nothing more."""
+    parts = key.split(".")
+    outer = [".".join(parts[:end]) for end in range(1, len(parts))]
+    names = [f"{name}.name" for name in outer if name.rpartition(".")[2] in _PLUGINS]
+    return any(name in keys and name != key for name in (*outer, *names))
+
+
+def _fields(spec: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted key -> value as text; a parent goes by its model's name besides, weights by theirs."""
+    for key, value in spec.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and "digest" in value:
+            yield name, f"{value['name']} {value['digest'][:8]}"
+        elif isinstance(value, Mapping):
+            if "model" in value:
+                yield name, str(value["model"]["name"])
+            yield from _fields(value, prefix if key == "args" else f"{name}.")
+        elif key == "co_teachers":
+            yield name, str(len(value))
+            yield from _fields({str(number): teacher for number, teacher in enumerate(value)}, f"{name}.")
+        elif key not in _SEEDS:
+            yield name, _text(value)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else canonical_json(value)

@@ -1,0 +1,53 @@
+"""Bytes, ages and counts as a person reads and writes them, and text that is safe on a terminal."""
+
+from __future__ import annotations
+
+import math
+
+from trainers.errors import SpecError
+
+_UNITS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400}
+
+
+def size_text(size_bytes: float) -> str:
+    """`0 B`, `639 kB`, `44.8 MB`, `1.2 GB`."""
+    for unit in ("B", "kB", "MB"):
+        if size_bytes < 999.5:
+            return f"{size_bytes:.0f} {unit}" if unit != "MB" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1e3
+    return f"{size_bytes:.1f} GB"
+
+
+def age_text(seconds: float) -> str:
+    """`12 s`, `5 min`, `3 h`, `40 d`: whole units, rounded down, the largest of which there is one."""
+    unit = next((unit for unit in reversed(_UNITS) if seconds >= _UNITS[unit]), "s")
+    return f"{max(0, math.floor(seconds / _UNITS[unit]))} {unit}"
+
+
+def count_text(number: int | None) -> str:
+    """`152 k`, `11.2 M`; empty if unknown."""
+    if number is None:
+        return ""
+    for size, unit in ((1e9, " G"), (1e6, " M")):
+        if number >= size:
+            return f"{number / size:.1f}{unit}"
+    return f"{number / 1e3:.0f} k" if number >= 10_000 else str(number)
+
+
+def parse_age(text: str) -> float:
+    """`30d`, `12h`, `90min` -> seconds; SpecError for anything else."""
+    number = text.rstrip("abcdefghijklmnopqrstuvwxyz")
+    unit = _UNITS.get(text[len(number) :])
+    try:
+        seconds = float(number) * unit if unit else math.nan
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise SpecError(f"--older-than {text!r} is not an age; write for example 30d, 12h or 90min")
+    return seconds
+
+
+def clean(text: str) -> str:
+    """One line without control characters: a terminal obeys some of them."""
+    line = " ".join(text.split())
+    return "".join(character if character.isprintable() else "?" for character in line)

@@ -1,0 +1,43 @@
+"""`--max-hours`: which jobs may still start. Told the time, so that it can be tested."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sweeps.plan import Job
+from trainers.errors import ResourceError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeLimit:
+    """No job starts after `end`, nor one that would not be done by then; `clock` and `end` are in seconds.
+
+    `seconds_left` estimates a job, in seconds; None while nothing was measured, and then the job may start.
+    """
+
+    end: float
+    clock: Callable[[], float]
+    seconds_left: Callable[[str], float | None]
+
+    def allows(self, job: Job) -> bool:
+        """Whether a job may start now."""
+        rest = self.end - self.clock()
+        return rest > 0 and (self.seconds_left(job.id) or 0.0) <= rest
+
+
+def always(job: Job) -> bool:
+    """No limit."""
+    return True
+
+
+def parse_hours(text: str | None) -> float | None:
+    """`--max-hours` as a number; ResourceError for what is no time."""
+    try:
+        hours = None if text is None else float(text)
+    except ValueError:
+        hours = math.nan
+    if hours is not None and not 0 < hours < math.inf:
+        raise ResourceError(f"--max-hours is {text}; allowed: a number above 0, as in 0.5")
+    return hours

@@ -1,0 +1,105 @@
+"""One try at one run: the files that it writes into its own folder, and how its checkpoints are read back."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from trainers.errors import CorruptFileError
+from trainers.files import decode, encode_record, write
+from trainers.result import EpochRecord, Failure, FileRecord, Started
+from trainers.spec import canonical_json
+
+WEIGHTS, CURVES, PREDICTIONS, LOG = "weights.safetensors", "curves.jsonl", "predictions.parquet", "log.txt"
+ANY_CHECKPOINT = "checkpoint-" + 6 * "[0-9]" + ".pt"
+_CHECKPOINT = "checkpoint-{epoch:06d}.pt"
+_DIGEST_LENGTH = 64
+
+
+def now() -> str:
+    """The present in UTC, ISO 8601, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One try at one run; it writes only into its own folder."""
+
+    run: str
+    token: str
+    folder: Path
+
+    @property
+    def log_file(self) -> Path:
+        """What the attempt had to say, with the traceback of a failure."""
+        return self.folder / LOG
+
+    @property
+    def curves_file(self) -> Path:
+        """One line per epoch so far."""
+        return self.folder / CURVES
+
+    def write_started(self, started: Started) -> None:
+        """Say who works here and since when."""
+        write(self.folder / "started.json", encode_record(msgspec.to_builtins(started)))
+
+    def started(self) -> Started | None:
+        """Who worked here; None if the attempt died before it could say."""
+        file = self.folder / "started.json"
+        return decode(file, Started) if file.exists() else None
+
+    def log(self, message: str) -> None:
+        """Add a line, or several, to what this attempt has to say."""
+        with self.log_file.open("a") as stream:
+            stream.write(f"{now()} {message}\n")
+
+    def write_failure(self, failure: Failure) -> None:
+        """Say why this attempt ended without a result."""
+        write(self.folder / "failure.json", encode_record(msgspec.to_builtins(failure)))
+
+    def write_file(self, name: str, content: bytes) -> FileRecord:
+        """Write one of the run's files; the record goes into the result."""
+        write(self.folder / name, content)
+        return FileRecord(size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+    def write_curves(self, records: Iterable[EpochRecord]) -> FileRecord:
+        """One JSON line per epoch."""
+        lines = (canonical_json(msgspec.to_builtins(record)) + "\n" for record in records)
+        return self.write_file(CURVES, "".join(lines).encode())
+
+    def curves(self) -> tuple[EpochRecord, ...]:
+        """The epochs so far; CorruptFileError if a line cannot be read."""
+        file = self.curves_file
+        try:
+            return tuple(msgspec.json.decode(line, type=EpochRecord) for line in file.read_bytes().splitlines())
+        except (OSError, msgspec.MsgspecError) as error:
+            raise CorruptFileError(f"{file} cannot be read: {error}") from error
+
+    def write_checkpoint(self, epoch: int, payload: bytes) -> None:
+        """Save the state after an epoch behind its checksum, then drop all but the newest two of this attempt."""
+        digest = hashlib.sha256(payload).hexdigest().encode()
+        write(self.folder / _CHECKPOINT.format(epoch=epoch), digest + payload)
+        for old in sorted(self.folder.glob(ANY_CHECKPOINT))[:-2]:
+            old.unlink(missing_ok=True)
+
+
+def read_checkpoint(file: Path) -> bytes:
+    """The payload of a checkpoint; CorruptFileError if its checksum does not hold."""
+    try:
+        content = file.read_bytes()
+    except OSError as error:  # another attempt may have removed it since it was listed
+        raise CorruptFileError(f"checkpoint {file} cannot be read: {error}") from error
+    digest, payload = content[:_DIGEST_LENGTH], content[_DIGEST_LENGTH:]
+    if hashlib.sha256(payload).hexdigest().encode() != digest:
+        raise CorruptFileError(f"checkpoint {file} is damaged")
+    return payload
+
+
+def epoch_of(checkpoint: Path) -> int:
+    """After which epoch a checkpoint was saved."""
+    return int(checkpoint.stem.partition("-")[2])

@@ -1,0 +1,96 @@
+"""A finished run as a network that classifies pictures: `load_run("petite-store", "student_scratch@0")(image)`.
+
+Shapes: N pictures, S pixels per side, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from trainers import plugins
+from trainers.augment import to_float
+from trainers.errors import PluginError, StoreError, UnknownRunError, WeightsError
+from trainers.find_run import find_run
+from trainers.images import to_square, upright_rgb
+from trainers.plugins import Kind
+from trainers.saved import trained_network
+from trainers.spec import RunSpec
+from trainers.storage import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedRun:
+    """`network` maps pictures (N, 3, S, S) in 0..1 to logits (N, K); it is frozen and in evaluation mode."""
+
+    run_id: str
+    network: nn.Module
+    class_names: tuple[str, ...]
+    image_size: int
+
+    def preprocess(self, image: Image.Image) -> Tensor:
+        """(3, S, S) in 0..1, made as the pictures were made that the run was trained on."""
+        pixels_HWC = torch.from_numpy(to_square(upright_rgb(image), self.image_size).copy())
+        return to_float(pixels_HWC[None])[0]
+
+    def __call__(self, images: Image.Image | Sequence[Image.Image]) -> Tensor:
+        """Logits (N, K) of one picture or several, on the CPU."""
+        batch = [images] if isinstance(images, Image.Image) else list(images)
+        device = next(self.network.parameters()).device
+        images_NCHW = torch.stack([self.preprocess(image) for image in batch])
+        with torch.inference_mode():
+            logits_NK: Tensor = self.network(images_NCHW.to(device, memory_format=torch.channels_last))
+        return logits_NK.float().cpu()
+
+    def predict(self, images: Image.Image | Sequence[Image.Image]) -> Tensor:
+        """Probabilities (N, K), in the order of `class_names`."""
+        return self(images).softmax(dim=1)
+
+
+def load_run(store: str | Path, run: str) -> LoadedRun:
+    """The network of a finished run, by its id, the beginning of it, or LABEL@SEED; its checksums are compared.
+
+    SweepError in one line: there is no such run, it is unfinished, a file is damaged, or the code of
+    its model is not the code that it was trained with.
+    """
+    opened = Store(store)
+    if not opened.check_version():
+        raise StoreError(f"no store at {opened.root}; give the folder that run_all.py --store was given")
+    found = find_run(opened, run)
+    _check_finished(opened, found)
+    spec = opened.spec(found)
+    manifest = opened.manifest(spec.data)
+    return LoadedRun(
+        run_id=found,
+        network=_network(opened, found, spec),
+        class_names=manifest.class_names,
+        image_size=manifest.image_size,
+    )
+
+
+def _check_finished(store: Store, run: str) -> None:
+    if store.result(run) is None:
+        failure = store.state(run).failure
+        why = f"failed ({failure.reason})" if failure else "is unfinished"
+        raise UnknownRunError(f"run {run} {why}, so it has no network; run its sweep again")
+
+
+def _network(store: Store, run: str, spec: RunSpec) -> nn.Module:
+    try:
+        plugins.source_file(Kind.MODEL, spec.model.name)
+    except PluginError as error:
+        raise PluginError(
+            f"run {run} is a model that is not here: {error}; use the code or the plug-ins that it was trained with"
+        ) from error
+    try:
+        return trained_network(spec, store)
+    except RuntimeError as error:  # torch's, for tensors of other names or shapes
+        raise WeightsError(
+            f"the weights of run {run} do not fit trainers/models/{spec.model.name}.py, which has changed since; "
+            f"use the code that it was trained with ({str(error).splitlines()[0]})"
+        ) from error
