@@ -32,7 +32,7 @@ def refused(outcome: Any) -> str:
         (["--source-data", "platez"], "unknown data set 'platez'; have: parquet"),
         (["--recipe", "coarse"], "unknown recipe 'coarse'; have: quick, course"),
         (["--set", "model.name=resnt"], "unknown model 'resnt'; have: conv_depthwise, conv_group, conv_plain, "),
-        (["--set", "objective.name=mse"], "unknown objective 'mse'; have: cross_entropy, kd"),
+        (["--set", "objective.name=mse"], "unknown objective 'mse'; have: "),
         (["--set", "optimiser.lr=1"], "unknown key 'optimiser.lr'; have: augment.crop_padding, "),
         (["--set", "tutor:epochs=1"], "--set tutor:epochs: no such role or label; have: pretrain, teacher, "),
         (["--set", "epochs"], "--set 'epochs' is not KEY=VALUE; write for example "),

@@ -24,7 +24,8 @@ def build(
 ) -> Callable[[Tensor, Tensor | None, Tensor, Maps, Maps], dict[str, Tensor]]:
     """(student logits, teacher logits, labels, student maps, teacher maps) -> the loss and its two parts, unweighted.
 
-    Logits are (N, K), maps (N, C, H, W) per stage, shallow to deep; of these the deepest `num_stages` are used.
+    Logits are (N, K), maps (N, C, H, W) per stage, shallow to deep; of these at most the deepest `num_stages`
+    are used.
     """
     if weight < 0:
         raise ValueError(f"weight is {weight}; allowed: 0 or more")
@@ -36,6 +37,8 @@ def build(
     ) -> dict[str, Tensor]:
         hard = F.cross_entropy(logits_NK, targets, label_smoothing=label_smoothing)
         pairs = list(zip(reversed(maps), reversed(teacher_maps), strict=False))[:num_stages]
+        if not pairs:
+            raise ValueError("attention needs a teacher's feature maps")
         attention = torch.stack([_distance(student, teacher) for student, teacher in pairs]).sum()
         return {"loss": hard + weight * attention, "cross_entropy": hard, "attention": attention}
 
