@@ -137,10 +137,11 @@ def _rotate(images_BCHW: Tensor, angles_B: Tensor) -> Tensor:
 
 
 def _erase(images_BCHW: Tensor, boxes_B4: Tensor) -> Tensor:
-    """Grey over every pixel whose centre lies in its picture's box, in place: a copy would leave channels-last memory."""
+    """Grey over every pixel whose centre lies in its picture's box, in place."""
     size = images_BCHW.shape[-1]
     centres = (torch.arange(size, device=images_BCHW.device) + 0.5) / size
     top_B1, left_B1, height_B1, width_B1 = torch.unbind(boxes_B4[:, :, None], dim=1)
     in_rows_BH = (centres >= top_B1) & (centres < top_B1 + height_B1)
     in_columns_BW = (centres >= left_B1) & (centres < left_B1 + width_B1)
+    # out of place it would leave channels-last memory
     return images_BCHW.masked_fill_(in_rows_BH[:, None, :, None] & in_columns_BW[:, None, None, :], GREY)
