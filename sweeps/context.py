@@ -126,8 +126,7 @@ class Context:
 
 
 def _is_about_the_network(setting: Setting) -> bool:
-    concerns = setting.scope in (None, Role.TEACHER.value, GIVEN_TEACHER)
-    return concerns and (setting.key == "normalize" or setting.key.startswith("model."))
+    return setting.key == "normalize" or setting.key.startswith("model.")
 
 
 def check_settings(settings: tuple[Setting, ...], jobs: tuple[Job, ...]) -> None:
@@ -152,6 +151,8 @@ def _settable_keys(spec: RunSpec) -> tuple[str, ...]:
 
 def _check_effect(setting: Setting, jobs: list[Job]) -> None:
     """SpecError for a value that every job it was meant for ignores."""
+    if all(job.spec.epochs == 0 for job in jobs) and not _is_about_the_network(setting):
+        raise SpecError(f"--set {setting.key}={setting.value} has no effect on {jobs[0].label}, which is not trained")
     ignored = {
         "optimizer.momentum": all(job.spec.optimizer.name is OptimizerName.ADAMW for job in jobs),
         "schedule.warmup_fraction": all(job.spec.schedule.name is not ScheduleName.ONE_CYCLE for job in jobs),

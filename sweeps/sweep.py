@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweeps.context import Context, check_settings
+from sweeps.context import GIVEN_TEACHER, Context, check_settings
 from sweeps.passes import Pass, Setup
 from sweeps.plan import Decision, Plan, Wishes, decide, make_plan
 from sweeps.pretraining import Pretraining, choose_pretraining, given_teacher
@@ -91,7 +91,7 @@ def make_sweep(store: Store, request: SweepRequest, get_data: Callable[[DataRequ
     settings = recipe(request.recipe).settings()
     name, path = parse_data(request.data)
     wanted = DataRequest(name=name, path=path, image_size=request.image_size, limit=request.limit)
-    is_taught = request.teacher is not None and request.pretrained is None
+    is_taught = request.teacher is not None and request.pretrained is None and request.source_data is None
     pretraining = Pretraining() if is_taught else choose_pretraining(request.pretrained, request.source_data, wanted)
     data = get_data(wanted)
     source = None
@@ -107,6 +107,8 @@ def make_sweep(store: Store, request: SweepRequest, get_data: Callable[[DataRequ
         given=None if request.teacher is None else given_teacher(request.teacher, request.teacher_model),
     )
     jobs = plugins.load(Kind.SWEEP, request.sweep).jobs(context)
+    if context.given is not None and not any(job.label == GIVEN_TEACHER for job in jobs):
+        raise SpecError(f"sweep {request.sweep!r} takes no given teacher; leave out --teacher, or run --sweep report")
     check_settings(request.settings, jobs)
     plan = make_plan(jobs).restricted(only=request.only, exclude=request.exclude)
     plan.matching(request.force)
@@ -143,15 +145,16 @@ def data_prepared_first(store: Store, on_image: Callable[[str, int, int], None])
 
 def keep_weights(store: Store, sweep: Sweep) -> None:
     """Have the weights from outside at hand, checked, before any job starts; WeightsError if they cannot be had."""
-    specs = {job.spec.init_weights: job.spec for job in sweep.plan.jobs if job.spec.init_weights is not None}
+    started = [job.spec for job in sweep.plan.jobs if job.spec.init_weights is not None]
+    specs = {(spec.init_weights, spec.epochs == 0): spec for spec in started}
     if not specs:
         return
     from trainers import pretrained
 
-    for weights, spec in specs.items():
-        is_given = spec.epochs == 0
-        path = Path(str(sweep.request.teacher)).expanduser() if is_given else sweep.pretraining.path
-        pretrained.keep_weights(store, weights, spec.model, path, is_complete=is_given)
+    for (weights, is_complete), spec in specs.items():
+        is_start = weights == sweep.pretraining.weights
+        path = sweep.pretraining.path if is_start else Path(str(sweep.request.teacher)).expanduser()
+        pretrained.keep_weights(store, weights, spec.model, path, is_complete=is_complete)
 
 
 def left_to_run(sweep: Sweep, store: Store, say: Callable[[str], None]) -> dict[str, Decision]:

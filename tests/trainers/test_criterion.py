@@ -24,8 +24,8 @@ CPU = torch.device("cpu")
 IMAGES, LABELS = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 1, 0])
 BATCH = Batch(images_BCHW=IMAGES, labels_B=LABELS, targets=LABELS)
 WIDE = Choice(name="conv_plain", args={"num_classes": 2, "image_size": 8, "channels": (5, 7), "final_size": 2})
-ATTENTION = Choice(name="attention", args={"weight": 10.0})
-HINT = Choice(name="hint", args={"weight": 1.0, "stage": -2})
+ATTENTION = Choice(name="attention", args={"attention_weight": 10.0})
+HINT = Choice(name="hint", args={"hint_weight": 1.0, "stage": -2})
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_an_objective_on_maps_trains_between_networks_of_other_widths(
     assert set(records[0].loss_parts) == {"cross_entropy", part}
     assert records[-1].loss_parts[part] < records[0].loss_parts[part]
     for record in records:
-        expected = record.loss_parts["cross_entropy"] + objective.args["weight"] * record.loss_parts[part]
+        expected = record.loss_parts["cross_entropy"] + objective.args[f"{part}_weight"] * record.loss_parts[part]
         assert record.train_loss == pytest.approx(expected, rel=1e-4)
 
 

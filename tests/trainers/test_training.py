@@ -20,7 +20,7 @@ OBJECTIVES = {
     "dkd": Choice(name="dkd"),
     "dist": Choice(name="dist"),
     "funmatch": Choice(name="funmatch"),
-    "attention": Choice(name="attention", args={"weight": 10.0}),
+    "attention": Choice(name="attention", args={"attention_weight": 10.0}),
     "hint": Choice(name="hint", args={"stage": -1}),
 }
 

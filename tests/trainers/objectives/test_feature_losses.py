@@ -46,7 +46,7 @@ def test_attention_of_two_by_two_maps_by_hand() -> None:
     teacher = torch.tensor([[[[2.0, 0.0], [0.0, 0.0]]]])  # 4 0 0 0
     half = 1 / np.sqrt(2)
     expected = ((half - 1) ** 2 + half**2) / 4
-    parts = attention.build(weight=3.0)(LOGITS[:1], None, LABELS[:1], [student], [teacher])
+    parts = attention.build(attention_weight=3.0)(LOGITS[:1], None, LABELS[:1], [student], [teacher])
     assert parts["attention"].item() == pytest.approx(expected, abs=1e-7)
     assert parts["loss"].item() == pytest.approx(HARD + 3 * expected, abs=1e-6)
     assert parts["cross_entropy"].item() == pytest.approx(HARD, abs=1e-6)
@@ -100,7 +100,7 @@ def fitted(student: list[Tensor], teacher: list[Tensor], **args: Any) -> hint.Hi
 @pytest.mark.parametrize(("stage", "size"), [(-1, 2), (-2, 4)])
 def test_hint_equals_its_formula_for_a_projection_set_by_hand(stage: int, size: int) -> None:
     student, teacher = maps((3, 8, 8), (2, 2, 2)), maps((4, 4, 4), (5, 4, 4), seed=1)
-    objective = fitted(student, teacher, stage=stage, weight=7.0)
+    objective = fitted(student, teacher, stage=stage, hint_weight=7.0)
     weight = objective.projection.weight.detach().double().numpy()[:, :, 0, 0]
     bias = objective.projection.bias.detach().double().numpy()
     projected = np.einsum("oc,nchw->nohw", weight, pooled(student[stage], size)) + bias[None, :, None, None]
@@ -145,9 +145,9 @@ def test_a_stage_that_one_of_them_lacks_is_named() -> None:
 @pytest.mark.parametrize(
     ("plug_in", "args", "message"),
     [
-        (attention, {"weight": -1.0}, "weight is -1.0; allowed: 0 or more"),
+        (attention, {"attention_weight": -1.0}, "attention_weight is -1.0; allowed: 0 or more"),
         (attention, {"num_stages": 0}, "num_stages is 0; allowed: 1 or more"),
-        (hint, {"weight": -1.0}, "weight is -1.0; allowed: 0 or more"),
+        (hint, {"hint_weight": -1.0}, "hint_weight is -1.0; allowed: 0 or more"),
         (hint, {"stage": 0}, "stage is 0; allowed: -1 "),
     ],
 )
