@@ -59,9 +59,7 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
         help="weights of your own teacher, classifier included (PyTorch or safetensors), instead of trained ones; "
         "--set teacher_given:normalize=none if it was trained on pictures in 0..1",
     )
-    group.add_argument(
-        "--teacher-model", default="resnet18", metavar="NAME", help="the model of --teacher (default: resnet18)"
-    )
+    group.add_argument("--teacher-model", metavar="NAME", help="the model of --teacher (default: resnet18)")
     group.add_argument("--list", action="store_true", help="list sweeps, data sets, models, objectives and recipes")
 
 

@@ -38,7 +38,7 @@ class SweepRequest:
     limit: int | None = None
     pretrained: str | None = None
     teacher: str | None = None
-    teacher_model: str = "resnet18"
+    teacher_model: str | None = None
     source_data: str | None = None
     recipe: str = "quick"
     settings: tuple[Setting, ...] = ()
@@ -104,7 +104,7 @@ def make_sweep(store: Store, request: SweepRequest, get_data: Callable[[DataRequ
         settings=request.settings,
         source=source,
         weights=pretraining.weights,
-        given=None if request.teacher is None else given_teacher(request.teacher, request.teacher_model),
+        given=given_teacher(request.teacher, request.teacher_model),
     )
     jobs = plugins.load(Kind.SWEEP, request.sweep).jobs(context)
     if context.given is not None and not any(job.label == GIVEN_TEACHER for job in jobs):
@@ -145,8 +145,8 @@ def data_prepared_first(store: Store, on_image: Callable[[str, int, int], None])
 
 def keep_weights(store: Store, sweep: Sweep) -> None:
     """Have the weights from outside at hand, checked, before any job starts; WeightsError if they cannot be had."""
-    started = [job.spec for job in sweep.plan.jobs if job.spec.init_weights is not None]
-    specs = {(spec.init_weights, spec.epochs == 0): spec for spec in started}
+    planned = [job.spec for job in sweep.plan.jobs]
+    specs = {(spec.init_weights, spec.epochs == 0): spec for spec in planned if spec.init_weights is not None}
     if not specs:
         return
     from trainers import pretrained

@@ -191,6 +191,11 @@ def test_options_that_do_not_go_with_a_given_teacher_are_one_line(
     assert message in refused(petite.main(*options(petite, teacher, *others)))
 
 
+def test_a_model_for_no_teacher_is_one_line(petite: Any) -> None:
+    line = refused(petite.main(*petite.report, "--teacher-model", "student", "--serial"))
+    assert line == "--teacher-model student is for --teacher FILE, and there is none; give one"
+
+
 def test_a_sweep_without_a_place_for_a_given_teacher_says_so(
     petite: Any, teacher: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
