@@ -1,6 +1,6 @@
 """What distillation gained: each distilled student against its scratch twin, paired by seed. Pure.
 
-The twin has the same spec but for objective and teacher, so that the gain is not the size of a
+The twin has the same spec but for objective and teachers, so that the gain is not the size of a
 recipe difference. "Beat its teacher" is judged on validation accuracy.
 """
 
@@ -64,7 +64,7 @@ class _Group:
     @property
     def arm(self) -> str:
         """All that a student and its scratch twin have in common."""
-        own = {key: value for key, value in self.spec.items() if key not in ("objective", "teacher")}
+        own = {key: value for key, value in self.spec.items() if key not in ("objective", "teacher", "co_teachers")}
         return canonical_json(without_seeds(own))
 
     @property

@@ -57,11 +57,10 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--teacher",
         metavar="FILE",
-        help="weights of your own teacher, classifier included (PyTorch or safetensors), instead of trained ones",
+        help="weights of your own teacher, classifier included (PyTorch or safetensors), instead of trained ones; "
+        "--set teacher_given:normalize=none if it was trained on pictures in 0..1",
     )
-    group.add_argument(
-        "--teacher-model", default="resnet18", metavar="NAME", help="the model of --teacher (default: resnet18)"
-    )
+    group.add_argument("--teacher-model", metavar="NAME", help="the model of --teacher (default: resnet18)")
     group.add_argument(
         "--plugins", metavar="FOLDER", help="your own files, in FOLDER/models, objectives, data and sweeps"
     )

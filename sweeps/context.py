@@ -149,8 +149,7 @@ class Context:
 
 
 def _is_about_the_network(setting: Setting) -> bool:
-    concerns = setting.scope in (None, Role.TEACHER.value, GIVEN_TEACHER)
-    return concerns and (setting.key == "normalize" or setting.key.startswith("model."))
+    return setting.key == "normalize" or setting.key.startswith("model.")
 
 
 def check_settings(settings: Iterable[Setting], jobs: Iterable[Job], option: str = "--set") -> None:
@@ -191,6 +190,8 @@ def _settable_keys(spec: RunSpec) -> tuple[str, ...]:
 
 def _check_effect(setting: Setting, jobs: list[Job], option: str) -> None:
     """SpecError for a value that every job it was meant for ignores."""
+    if all(job.spec.epochs == 0 for job in jobs) and not _is_about_the_network(setting):
+        raise SpecError(f"--set {setting.key}={setting.value} has no effect on {jobs[0].label}, which is not trained")
     ignored = {
         "optimizer.momentum": all(job.spec.optimizer.name is OptimizerName.ADAMW for job in jobs),
         "schedule.warmup_fraction": all(job.spec.schedule.name is not ScheduleName.ONE_CYCLE for job in jobs),

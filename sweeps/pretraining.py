@@ -30,8 +30,13 @@ class Pretraining:
     source: DataRequest | None = None
 
 
-def given_teacher(file: str, model: str) -> GivenTeacher:
+def given_teacher(file: str | None, model_name: str | None) -> GivenTeacher | None:
     """`--teacher FILE --teacher-model NAME`; WeightsError if it cannot be read, PluginError for no such model."""
+    if file is None:
+        if model_name is not None:
+            raise WeightsError(f"--teacher-model {model_name} is for --teacher FILE, and there is none; give one")
+        return None
+    model = model_name or "resnet18"
     plugins.source_file(Kind.MODEL, model)
     try:
         digest = file_digest(Path(file).expanduser().absolute())

@@ -63,7 +63,7 @@ class SweepRequest:
     limit: int | None = None
     pretrained: str | None = None
     teacher: str | None = None
-    teacher_model: str = "resnet18"
+    teacher_model: str | None = None
     source_data: str | None = None
     plugin_folder: str | None = None
     plugins: str = ""

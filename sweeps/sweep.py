@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweeps.context import Context, check_settings
+from sweeps.context import GIVEN_TEACHER, Context, check_settings
 from sweeps.grid import expand
 from sweeps.passes import Pass, Setup
 from sweeps.plan import Decision, Job, Plan, Wishes, decide, make_plan
@@ -18,7 +18,7 @@ from sweeps.recipes import recipe
 from sweeps.request import SweepRequest
 from sweeps.time_limit import always
 from trainers import plugins
-from trainers.errors import CorruptFileError
+from trainers.errors import CorruptFileError, SpecError
 from trainers.plugin_folder import read_folder, use
 from trainers.plugins import Kind
 from trainers.prepare import DataRequest, parse_data, prepare, prepared
@@ -88,7 +88,7 @@ def make_sweep(store: Store, request: SweepRequest, get_data: Callable[[DataRequ
     settings = recipe(request.recipe).settings()
     name, path = parse_data(request.data)
     wanted = DataRequest(name=name, path=path, image_size=request.image_size, limit=request.limit)
-    is_taught = request.teacher is not None and request.pretrained is None
+    is_taught = request.teacher is not None and request.pretrained is None and request.source_data is None
     pretraining = Pretraining() if is_taught else choose_pretraining(request.pretrained, request.source_data, wanted)
     data = get_data(wanted)
     source = None
@@ -100,12 +100,14 @@ def make_sweep(store: Store, request: SweepRequest, get_data: Callable[[DataRequ
         recipe=settings,
         source=source,
         weights=pretraining.weights,
-        given=None if request.teacher is None else given_teacher(request.teacher, request.teacher_model),
+        given=given_teacher(request.teacher, request.teacher_model),
     )
     make_jobs = plugins.load(Kind.SWEEP, request.sweep).jobs
     expansion = expand(
         request.grid, request.settings, lambda given: make_jobs(dataclasses.replace(context, settings=given))
     )
+    if context.given is not None and not any(job.matches(GIVEN_TEACHER) for job in expansion.jobs):
+        raise SpecError(f"sweep {request.sweep!r} takes no given teacher; leave out --teacher, or run --sweep report")
     check_settings(request.settings, expansion.jobs)
     plan = make_plan(expansion.jobs).restricted(only=request.only, exclude=request.exclude)
     plan.matching(request.force)
@@ -150,15 +152,16 @@ def data_prepared_first(store: Store, on_image: Callable[[str, int, int], None])
 
 def keep_weights(store: Store, sweep: Sweep) -> None:
     """Have the weights from outside at hand, checked, before any job starts; WeightsError if they cannot be had."""
-    specs = {job.spec.init_weights: job.spec for job in sweep.plan.jobs if job.spec.init_weights is not None}
+    planned = [job.spec for job in sweep.plan.jobs]
+    specs = {(spec.init_weights, spec.epochs == 0): spec for spec in planned if spec.init_weights is not None}
     if not specs:
         return
     from trainers import pretrained
 
-    for weights, spec in specs.items():
-        is_given = spec.epochs == 0
-        path = Path(str(sweep.request.teacher)).expanduser() if is_given else sweep.pretraining.path
-        pretrained.keep_weights(store, weights, spec.model, path, is_complete=is_given)
+    for (weights, is_complete), spec in specs.items():
+        is_start = weights == sweep.pretraining.weights
+        path = sweep.pretraining.path if is_start else Path(str(sweep.request.teacher)).expanduser()
+        pretrained.keep_weights(store, weights, spec.model, path, is_complete=is_complete)
 
 
 def left_to_run(sweep: Sweep, store: Store, say: Callable[[str], None]) -> dict[str, Decision]:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from trainers.randomness import generator, seeded
 from trainers.spec import Augment
 
-ERASED_AREA = (0.02, 1 / 3)
+ERASED_AREA = (0.02, 0.33)
 ERASED_RATIO = (0.3, 3.3)
 """Share of the picture, and height by width, of an erased box (Zhong et al. 2017, arXiv 1708.04896, as torchvision)."""
 GREY = 0.5
@@ -137,10 +137,11 @@ def _rotate(images_BCHW: Tensor, angles_B: Tensor) -> Tensor:
 
 
 def _erase(images_BCHW: Tensor, boxes_B4: Tensor) -> Tensor:
-    """Grey over every pixel whose centre lies in its picture's box."""
+    """Grey over every pixel whose centre lies in its picture's box, in place."""
     size = images_BCHW.shape[-1]
     centres = (torch.arange(size, device=images_BCHW.device) + 0.5) / size
     top_B1, left_B1, height_B1, width_B1 = torch.unbind(boxes_B4[:, :, None], dim=1)
     in_rows_BH = (centres >= top_B1) & (centres < top_B1 + height_B1)
     in_columns_BW = (centres >= left_B1) & (centres < left_B1 + width_B1)
-    return images_BCHW.masked_fill(in_rows_BH[:, None, :, None] & in_columns_BW[:, None, None, :], GREY)
+    # out of place it would leave channels-last memory
+    return images_BCHW.masked_fill_(in_rows_BH[:, None, :, None] & in_columns_BW[:, None, None, :], GREY)

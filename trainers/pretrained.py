@@ -18,6 +18,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from trainers.checkpoint import decode_weights
 from trainers.errors import PRETRAINED_OPTIONS, TEACHER_OPTIONS, SpecError, WeightsError
 from trainers.network import Network, build_body, load_body, load_complete
 from trainers.spec import Choice, Normalization, Weights
@@ -35,18 +36,21 @@ def keep_weights(
 ) -> None:
     """Put weights where trials find them; without a path they are torchvision's, from its cache or a download.
 
-    `is_complete`: their classifier is to be used as well. WeightsError if they do not fit the model.
+    `is_complete`: their classifier is to be used as well. WeightsError if they do not fit the model, even if they
+    are there already: they may have been kept for another.
     """
-    if store.weights_file(weights.digest).exists():
-        return
-    file = path if path is not None else _imagenet_file(weights.digest)
     options = TEACHER_OPTIONS if is_complete else PRETRAINED_OPTIONS
-    state = read_state(file, options)
+    kept = store.weights_file(weights.digest)
+    is_kept = kept.exists()
+    file = kept if is_kept else path or _imagenet_file(weights.digest)
+    state = decode_weights(kept) if is_kept else read_state(file, options)
     try:
         load = load_complete if is_complete else load_body
         load(Network(build_body(model), Normalization.NONE), model, state)
     except SpecError as error:
-        raise WeightsError(f"{file}: {error}; {options}") from error
+        raise WeightsError(f"{path or file}: {error}; {options}") from error
+    if is_kept:
+        return
     contiguous = {name: value.contiguous() for name, value in state.items()}
     store.write_weights(weights.digest, safetensors.torch.save(contiguous))
 

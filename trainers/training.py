@@ -155,8 +155,8 @@ class Training:
                 if state["parent_weights"] != self._parent_weights:
                     attempt.log(f"checkpoint {file} was made with other parents' weights; not used")
                     continue
-                if _shapes(state["network"]) != _shapes(self._network.body.state_dict()):
-                    attempt.log(f"checkpoint {file} was made by other code of {self._spec.model.name}; not used")
+                if not self._fits(state):
+                    attempt.log(f"checkpoint {file} was made by other code; not used")
                     continue
                 self._restore(state)
             except CorruptFileError as error:
@@ -164,6 +164,12 @@ class Training:
                 continue
             attempt.log(f"going on after epoch {len(self.records)}, from {file}")
             return
+
+    def _fits(self, state: dict[str, Any]) -> bool:
+        """Whether a checkpoint is of a training with the same parts, each with the same tensors."""
+        ours = self.state()
+        learned = ("network", "average", "criterion")
+        return state.keys() == ours.keys() and all(_shapes(state[part]) == _shapes(ours[part]) for part in learned)
 
     def _restore(self, state: dict[str, Any]) -> None:
         self._network.body.load_state_dict(state["network"])

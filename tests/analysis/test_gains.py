@@ -42,6 +42,19 @@ def test_gain_is_paired_by_seed_with_a_hand_computed_interval(lab: Any, make_spe
     assert row["note"] is None
 
 
+def test_an_ensembles_student_has_the_same_twin_as_any_other(lab: Any, make_spec: Any) -> None:
+    one, two = make_spec(model="resnet18"), make_spec(model="resnet18", seed=1)
+    for spec, accuracy in (
+        (one, 0.9),
+        (two, 0.9),
+        (make_spec(), 0.5),
+        (make_spec(teacher=one, co_teachers=(two,)), 0.6),
+    ):
+        lab.finish(spec, accuracy)
+    (row,) = gains(lab)
+    assert (row["n"], row["validation_gain_mean"]) == (1, pytest.approx(0.1))
+
+
 def test_a_student_is_compared_with_the_same_recipe_only(lab: Any, make_spec: Any) -> None:
     teacher = make_spec(model="resnet18")
     lab.finish(teacher, 0.9)

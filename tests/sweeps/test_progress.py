@@ -10,7 +10,7 @@ from rich.console import Console
 
 from sweeps.plan import Job, Plan, make_plan
 from sweeps.progress import Board, BoardProgress, LiveTable, Phase, format_seconds
-from trainers.spec import Role
+from trainers.spec import Role, Weights
 
 COSTS = {Role.PRETRAIN: 4.0, Role.TEACHER: 4.0, Role.STUDENT: 1.5, Role.VARIANT: 1.0}
 
@@ -51,6 +51,17 @@ def test_a_job_is_estimated_from_its_own_epochs_once_it_has_some(plan: Plan) -> 
     progress.epoch(ids(plan)["teacher"], 1, 0.5, 4.0)
     progress.epoch(ids(plan)["student"], 2, 0.5, 0.25)
     assert board.job_seconds_left(ids(plan)["student"]) == pytest.approx(8 * 0.25)
+
+
+def test_a_job_of_no_epochs_costs_nothing_and_is_shown(make_job: Any) -> None:
+    given = make_job("given", role=Role.TEACHER, epochs=0, init_weights=Weights(name="file", digest="ab"))
+    plan = make_plan([given, make_job("student", epochs=10, teacher=given.spec)])
+    board = Board(plan, (), 1, epoch_cost=epoch_cost)
+    progress = BoardProgress(board, lambda line: None)
+    progress.epoch(ids(plan)["student"], 1, 0.5, 2.0)
+    assert board.job_seconds_left(ids(plan)["given"]) == 0
+    assert board.seconds_left() == pytest.approx(9 * 2.0)
+    assert any("given@0" in line and "0/0" in line for line in rendered(board))
 
 
 def test_another_seed_of_the_same_label_is_the_best_guide(make_job: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import signal
@@ -19,7 +20,7 @@ from sweeps.plan import make_plan
 from sweeps.progress import Board, BoardProgress
 from sweeps.resources import default_resources
 from trainers.result import Started
-from trainers.storage import Store
+from trainers.storage import WEIGHTS, Store
 
 pytestmark = pytest.mark.ray
 
@@ -74,6 +75,22 @@ def test_the_report_under_ray_equals_a_serial_run_byte_for_byte_in_few_processes
     num_slots = os.cpu_count() or 1
     assert len({record.pid for record in started_records(petite)}) <= num_slots + 1
     assert not (Store(petite.store).log_folder() / "tune").exists()
+
+
+def test_a_given_teacher_under_ray_is_evaluated_and_distilled_as_without_it(
+    petite: Any, finished: Any, tmp_path: Path
+) -> None:
+    teacher = Store(finished.store).verified_file(finished.labels["teacher_scratch@0"], WEIGHTS)
+    data = ["--data", f"parquet:{petite.pictures}", "--epochs", "1", "--batch-size", "16"]
+    arguments = [*data, "--teacher", str(teacher), "--only", "student_kd_given"]
+    outcome = petite.process(*arguments)
+    assert outcome.code == 0, outcome.out + outcome.err
+    assert "2 ok, 0 failed, 0 blocked" in outcome.out
+    assert re.search(r"^\[\d+:\d\d\] teacher_given@0: done", outcome.out, re.MULTILINE)
+    assert set(petite.num_attempts.values()) == {1}
+    serial = dataclasses.replace(petite, store=tmp_path / "serial")
+    assert serial.process(*arguments, "--serial").code == 0
+    assert petite.weights == serial.weights
 
 
 def test_a_gpu_is_shared_by_four_small_jobs_and_a_failed_teacher_blocks_its_student_alone(

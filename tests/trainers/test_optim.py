@@ -89,3 +89,30 @@ def test_sgd_without_momentum_is_plain_descent() -> None:
         weight.grad = torch.tensor([0.5])
         optimizer.step()
         assert weight.item() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", list(OptimizerName))
+@pytest.mark.parametrize("decays", [True, False])
+def test_without_a_gradient_only_what_decays_shrinks(name: OptimizerName, decays: bool) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 2))
+    for parameter in network.parameters():
+        parameter.data.fill_(2.0)
+        parameter.grad = torch.zeros_like(parameter)
+    choice = Optimizer(name=name, lr=0.1, weight_decay=0.5, decays_norm_and_bias=decays)
+    build_optimizer(choice, network.parameters()).step()
+    shrunk = {key for key, parameter in network.named_parameters() if not (parameter == 2.0).all()}
+    matrices = {"0.weight", "3.weight"}
+    assert shrunk == (set(dict(network.named_parameters())) if decays else matrices)
+    assert all(network.get_parameter(key).flatten()[0].item() == pytest.approx(2 * 0.95) for key in shrunk)
+
+
+@pytest.mark.parametrize("schedule", list(ScheduleName))
+def test_both_groups_of_parameters_follow_the_schedule(schedule: ScheduleName) -> None:
+    choice = Optimizer(name=OptimizerName.ADAMW, lr=PEAK, weight_decay=0.1, decays_norm_and_bias=False)
+    optimizer = build_optimizer(choice, nn.Linear(2, 2).parameters())
+    moved = build_schedule(Schedule(name=schedule, warmup_fraction=0.3), optimizer, NUM_STEPS)
+    for _ in range(NUM_STEPS):
+        one, other = (group["lr"] for group in optimizer.param_groups)
+        assert one == other
+        optimizer.step()
+        moved.step()

@@ -2,8 +2,9 @@
 
 loss = CE(student, labels) + T^2 (b inter + g intra), with Pearson distances d = 1 - correlation between softmax
 probabilities at temperature T: `inter` between the rows of student and teacher (the classes of one picture),
-`intra` between their columns (the pictures of one class in the batch), each the mean. A teacher's scale and
-offset do not matter, only its relations, which a weak student can follow. The factor T^2 is the authors' code's.
+`intra` between their columns (the pictures of one class in the batch), each the mean. Scale and offset of the
+teacher's probabilities do not matter, only their relations, which a weak student can follow. The factor T^2 is the
+authors' code's.
 """
 
 from collections.abc import Callable

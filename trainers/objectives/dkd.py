@@ -41,10 +41,10 @@ def build(
 
 def _decoupled(logits_NK: Tensor, labels_N: Tensor) -> tuple[Tensor, Tensor]:
     """Log-probabilities of target and not target (N, 2), and of the other classes among themselves (N, K - 1)."""
-    is_target_NK = F.one_hot(labels_N, logits_NK.shape[1]).bool()
-    target_N1 = logits_NK[is_target_NK][:, None]
-    others_NJ = logits_NK[~is_target_NK].view(len(logits_NK), -1)
-    binary_N2 = torch.cat([target_N1, others_NJ.logsumexp(dim=1, keepdim=True)], dim=1)
+    labels_N1 = labels_N[:, None]
+    classes_J = torch.arange(logits_NK.shape[1] - 1, device=logits_NK.device)
+    others_NJ = logits_NK.gather(1, classes_J + (classes_J >= labels_N1))  # a mask would make the GPU wait
+    binary_N2 = torch.cat([logits_NK.gather(1, labels_N1), others_NJ.logsumexp(dim=1, keepdim=True)], dim=1)
     return F.log_softmax(binary_N2, dim=1), F.log_softmax(others_NJ, dim=1)
 
 

@@ -4,8 +4,8 @@ loss = CE(student, labels) + w mean((r(student map) - teacher map)^2) (equation 
 which is trained beside the student and thrown away: it does not count as the student's parameters.
 
 The stage is counted from the deepest (-1); where the maps differ in size, the larger is averaged down. The paper trains
-on hints first and on labels afterwards; here both are one training, with w = 100, as in Tian et al. 2019,
-arXiv 1910.10699.
+on hints first and on labels afterwards; here both are one training, with w = `hint_weight` = 100, as in Tian et al.
+2019, arXiv 1910.10699. (Not `weight`, which recipes set: kd's share of the loss.)
 """
 
 from collections.abc import Sequence
@@ -46,10 +46,10 @@ class Hint(nn.Module):
         return {"loss": hard + self._weight * hint, "cross_entropy": hard, "hint": hint}
 
 
-def build(*, weight: float = 100.0, stage: int = -2, label_smoothing: float = 0.0) -> nn.Module:
+def build(*, hint_weight: float = 100.0, stage: int = -2, label_smoothing: float = 0.0) -> nn.Module:
     """(student logits, teacher logits, labels, student maps, teacher maps) -> the loss and its two parts."""
-    if weight < 0:
-        raise ValueError(f"weight is {weight}; allowed: 0 or more")
+    if hint_weight < 0:
+        raise ValueError(f"hint_weight is {hint_weight}; allowed: 0 or more")
     if stage >= 0:
         raise ValueError(f"stage is {stage}; allowed: -1 (the deepest), -2, ...")
-    return Hint(weight, stage, label_smoothing)
+    return Hint(hint_weight, stage, label_smoothing)
