@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sweeps.plan import Decision
     from sweeps.resources import Resources
     from sweeps.sweep import Sweep, SweepRequest
+    from trainers.result import Manifest
     from trainers.spec import Role
     from trainers.storage import Store
 
@@ -103,6 +104,9 @@ def _request(args: argparse.Namespace) -> SweepRequest:
         data=args.data,
         image_size=args.image_size,
         limit=args.limit,
+        resize=args.resize,
+        skip_bad_images=args.skip_bad_images,
+        allow_leak=args.allow_leak,
         pretrained=args.pretrained,
         source_data=args.source_data,
         recipe=args.recipe,
@@ -123,11 +127,22 @@ def _introduce(sweep: Sweep, store: Store, say: Callable[[str], None]) -> None:
     counts = ", ".join(f"{number} {split}" for split, number in sweep.data.num_images.items())
     say(f"data: {sweep.data.origin} ({counts}; {sweep.data.num_classes} classes, {sweep.data.image_size} pixels)")
     weights, source = sweep.pretraining.weights, sweep.source
+    for manifest in (sweep.data, source):
+        _say_what_is_wrong(manifest, store, say)
     if source is not None:
         say(f"pretraining: a job on {source.origin} ({source.num_images['train']} train; {source.num_classes} classes)")
     elif weights is not None:
         say(f"pretraining: {weights.name} ({sweep.pretraining.path or 'torch hub cache or download'})")
     say(f"store: {store.root} (runs, tables, logs)")
+
+
+def _say_what_is_wrong(data: Manifest | None, store: Store, say: Callable[[str], None]) -> None:
+    """What the user allowed the data to be."""
+    if data is not None and data.skipped:
+        where = store.data_folder(data.fingerprint) / "manifest.json"
+        say(f"data: {len(data.skipped)} unreadable pictures were left out: {data.skipped[0]}, ...; all are in {where}")
+    if data is not None and data.num_leaked:
+        say(f"data: {data.num_leaked} pictures are in two splits: accuracies are higher than they should be")
 
 
 def _execute(

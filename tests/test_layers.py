@@ -16,7 +16,7 @@ PACKAGES = ("sweeps", "trainers", "analysis")
 
 WORDS = {"trainers.errors"}
 LANGUAGE = WORDS | {"trainers.spec", "trainers.plugins"}
-RECORDS = LANGUAGE | {"trainers.result", "trainers.files", "trainers.storage"}
+RECORDS = LANGUAGE | {"trainers.result", "trainers.files", "trainers.locks", "trainers.storage"}
 TRAINING = {
     f"trainers.{name}"
     for name in (
@@ -24,6 +24,8 @@ TRAINING = {
         *("pretrained", "training"),
     )
 }
+SOURCES = {f"trainers.{name}" for name in ("images", "folders", "downloads", "cifar")}
+PREPARING = {f"trainers.{name}" for name in ("selection", "decoding", "leaks", "arrays")}
 PLANNING = {f"sweeps.{name}" for name in ("plan", "recipes", "resources", "context", "pretraining", "admission")}
 PLANNING |= {"sweeps.frontier"}
 RUNNING = {f"sweeps.{name}" for name in ("searcher", "execute", "progress", "passes", "serial", "trial", "sweep")}
@@ -39,12 +41,20 @@ ALLOWED: dict[str, set[str]] = {
     # layer 2: records and the store
     "trainers.result": LANGUAGE | {"numpy", "pyarrow"},
     "trainers.files": LANGUAGE | {"trainers.result"},
-    "trainers.storage": LANGUAGE | {"trainers.result", "trainers.files", "msgspec"},
+    "trainers.locks": set(),
+    "trainers.storage": LANGUAGE | {"trainers.result", "trainers.files", "trainers.locks", "msgspec"},
     # layer 3: pictures
     "trainers.images": RECORDS | IMAGES,
-    "trainers.data.*": RECORDS | IMAGES | {"trainers.images", "torchvision"},
-    "trainers.prepare": RECORDS | IMAGES | {"trainers.images"},
-    "trainers.pictures": RECORDS | IMAGES,
+    "trainers.folders": RECORDS | IMAGES | {"trainers.images"},
+    "trainers.downloads": RECORDS,
+    "trainers.cifar": RECORDS | IMAGES | {"trainers.images", "trainers.folders", "trainers.downloads"},
+    "trainers.data.*": RECORDS | IMAGES | SOURCES | {"torchvision"},
+    "trainers.selection": RECORDS | {"numpy"},
+    "trainers.leaks": RECORDS,
+    "trainers.arrays": RECORDS | {"numpy"},
+    "trainers.decoding": RECORDS | IMAGES | {"trainers.images", "msgspec"},
+    "trainers.prepare": RECORDS | IMAGES | PREPARING | {"trainers.images"},
+    "trainers.pictures": RECORDS | IMAGES | {"trainers.arrays"},
     # layers 4 and 5: networks and their training
     "trainers.models.*": LANGUAGE | {"torch", "torchvision"},
     "trainers.objectives.*": LANGUAGE | {"torch"},
@@ -55,13 +65,13 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.recipes": RECORDS,
     "sweeps.resources": RECORDS,
     "sweeps.context": RECORDS | {"sweeps.plan", "sweeps.recipes"},
-    "sweeps.pretraining": RECORDS | {"trainers.prepare"},
+    "sweeps.pretraining": RECORDS | {"trainers.prepare", "trainers.selection"},
     "sweeps.admission": RECORDS | {"sweeps.resources"},
     "sweeps.frontier": RECORDS | {"sweeps.plan", "sweeps.resources", "sweeps.admission"},
     "sweeps.catalog.*": LANGUAGE | {"sweeps.plan", "sweeps.recipes", "sweeps.context"},
     # layer 8: running it
     **{name: RECORDS | PLANNING | RUNNING | {"rich"} for name in RUNNING},
-    "sweeps.sweep": RECORDS | PLANNING | RUNNING | {"trainers.prepare", "trainers.pretrained"},
+    "sweeps.sweep": RECORDS | PLANNING | RUNNING | {"trainers.images", "trainers.prepare", "trainers.pretrained"},
     "sweeps.trial": RECORDS | {"trainers.execution", "trainers.loop"},
     "sweeps.passes": RECORDS | PLANNING | {"sweeps.progress", "trainers.execution"},
     "sweeps.serial": RECORDS | PLANNING | RUNNING | {"torch"},

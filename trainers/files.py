@@ -99,9 +99,3 @@ def _write_aside(file: Path, content: bytes) -> Path:
 def subfolders(folder: Path) -> list[str]:
     """Names of the folders in a folder, sorted; [] if it is not there."""
     return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir()) if folder.is_dir() else []
-
-
-def remove_folder(folder: Path) -> None:
-    for file in folder.iterdir():
-        file.unlink()
-    folder.rmdir()

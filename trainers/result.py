@@ -127,7 +127,11 @@ class Started:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """A prepared data set. `origin` tells a person where the pictures came from; it is not hashed."""
+    """A prepared data set. `origin` tells a person where the pictures came from; it is not hashed.
+
+    `resize` is how they became squares ("none": they did not, and `image_size` is cut from them when they are used).
+    `skipped` says which could not be read and were left out; `num_leaked` are in two splits, which the user allowed.
+    """
 
     fingerprint: str
     name: str
@@ -136,6 +140,9 @@ class Manifest:
     image_size: int
     num_images: dict[str, int]
     has_test_labels: bool
+    resize: str = "fit"
+    skipped: tuple[str, ...] = ()
+    num_leaked: int = 0
 
     @property
     def num_classes(self) -> int:

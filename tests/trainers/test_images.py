@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from trainers.errors import DataError
-from trainers.images import decode_image, to_square
+from trainers.images import Resize, decode_image, resized
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -173,13 +173,13 @@ def test_a_damaged_file_is_a_picture_or_a_clear_error_and_nothing_else(data: st.
 
 def test_a_picture_of_the_right_size_stays_as_it_is() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    assert np.array_equal(to_square(Image.fromarray(pixels), 8), pixels)
+    assert np.array_equal(resized(Image.fromarray(pixels), Resize.FIT, 8), pixels)
 
 
 def test_a_wide_picture_is_cropped_about_its_centre() -> None:
     pixels = np.zeros((8, 16, 3), dtype=np.uint8)
     pixels[:, 4:12] = 200
-    square = to_square(Image.fromarray(pixels), 8)
+    square = resized(Image.fromarray(pixels), Resize.FIT, 8)
     assert square.shape == (8, 8, 3)
     assert square.dtype == np.uint8
     assert (square == 200).all()
@@ -187,6 +187,6 @@ def test_a_wide_picture_is_cropped_about_its_centre() -> None:
 
 @pytest.mark.parametrize(("width", "height"), [(30, 50), (50, 30), (7, 9), (1, 1)])
 def test_any_shape_becomes_a_square_and_a_flat_one_stays_flat(width: int, height: int) -> None:
-    square = to_square(Image.new("RGB", (width, height), (10, 20, 30)), 16)
+    square = resized(Image.new("RGB", (width, height), (10, 20, 30)), Resize.FIT, 16)
     assert square.shape == (16, 16, 3)
     assert (square == (10, 20, 30)).all()
