@@ -97,7 +97,7 @@ def _may_be_picture(name: str) -> bool:
 def identity_of(files: Iterable[Path]) -> str:
     """Digest of names, sizes and times: changes whenever the files do, without reading them."""
     stats = ((file, file.stat()) for file in files)
-    return digest_of([[str(file.resolve()), stat.st_size, stat.st_mtime_ns] for file, stat in stats])
+    return digest_of([[os.path.abspath(file), stat.st_size, stat.st_mtime_ns] for file, stat in stats])
 
 
 def raw_data(root: Path, class_names: tuple[str, ...], files: Files, origin: str) -> RawData:

@@ -84,7 +84,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     """The picture as a person sees it: 16 bits scaled to 8, transparency over white."""
     if image.mode.startswith("I") or image.mode == "F":
         image = _to_grey(image)
-    if image.mode in ("La", "RGBa"):  # colours that are multiplied by their opacity already
+    if image.mode == "RGBa":  # colours that are multiplied by their opacity already
         image = image.convert("RGBA")
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA"):
         image = image.convert("RGBA")
@@ -95,7 +95,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 def _to_grey(image: Image.Image) -> Image.Image:
     """8 bits of 16 or of floating point; a value that is declared transparent becomes white."""
-    values = np.asarray(image, dtype=np.float64)
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
     white = max(values.max(), 65535.0 if image.mode.startswith("I") else 1.0)
     levels = (values * (255.0 / white)).clip(0, 255).round()
     if isinstance(transparent := image.info.get("transparency"), int):
