@@ -107,8 +107,9 @@ def decode_chunks(
     raw: RawData, source: Source, chunks: Sequence[Chunk], shape: Shape, folder: Path, num_workers: int
 ) -> Iterator[Decoded]:
     """Every chunk, in order, as soon as it is there; DataError for the first picture of a wrong size."""
-    num_workers = min(num_workers, sum(_earlier(folder, chunk) is None for chunk in chunks))
-    if num_workers <= 1:
+    num_left = sum(len(chunk.indices) for chunk in chunks if _earlier(folder, chunk) is None)
+    num_workers = min(num_workers, num_left // PICTURES_PER_CHUNK)
+    if num_workers <= 1:  # a process of its own costs more than a few pictures
         yield from (_decoded(lambda: raw, shape, folder, chunk) for chunk in chunks)
         return
     spawn = multiprocessing.get_context("spawn")  # a forked child would inherit the locks of torch's or Ray's threads
