@@ -86,8 +86,11 @@ PUBLISHED = {row.label: row for row in _ROWS}
 
 
 def comparable(data_name: str | None, num_train: int | None, num_validation: int | None) -> bool:
-    """Whether published numbers may stand beside ours: food-11 with the course's split, and nothing else."""
-    is_food = data_name is not None and data_name.lower().replace("-", "").replace("_", "") == "food11"
+    """Whether published numbers may stand beside ours: food-11 with the course's split, and nothing else.
+
+    `data_name` is `food11:FOLDER`, as the data file `food11` gives it, which also fixes the order of the classes.
+    """
+    is_food = data_name is not None and data_name.partition(":")[0].replace("-", "").lower() == "food11"
     return is_food and (num_train, num_validation) == (NUM_TRAIN_IMAGES, NUM_VALIDATION_IMAGES)
 
 

@@ -39,10 +39,20 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
         "--data",
         default="plates",
         metavar="NAME[:PATH]",
-        help="a file of trainers/data: plates (embedded, default), parquet:PATH (a file or a folder of shards)",
+        help="a file of trainers/data: plates (embedded, default), images:PATH (class folders), parquet:PATH, "
+        "food11:PATH, cifar10, cifar100, fashion_mnist, torchvision:NAME",
     )
     group.add_argument("--image-size", type=int, metavar="PIXELS", help="side of the square pictures (default: theirs)")
+    group.add_argument(
+        "--resize",
+        choices=("fit", "squash", "pad", "none"),
+        default="fit",
+        help="how other pictures become squares: fit (shorter side, then the centre; default), squash (both sides), "
+        "pad (the whole picture, black beside it), none (kept as they are; squares are cut from them in training)",
+    )
     group.add_argument("--limit", type=int, metavar="N", help="use N pictures in all, stratified by split and class")
+    group.add_argument("--skip-bad-images", action="store_true", help="leave out pictures that cannot be read")
+    group.add_argument("--allow-leak", action="store_true", help="go on with pictures that are in two splits")
     group.add_argument(
         "--pretrained",
         metavar="CHOICE",

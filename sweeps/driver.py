@@ -13,6 +13,7 @@ from sweeps.passes import Pass, Setup
 from sweeps.request import ExecutionRequest
 from sweeps.sweep import Sweep, git_state, keep_weights, left_to_run, run_passes, set_aside_stale
 from sweeps.time_limit import TimeLimit
+from trainers.result import Manifest
 from trainers.storage import Store
 
 if TYPE_CHECKING:
@@ -35,12 +36,23 @@ def introduce(sweep: Sweep, store: Store, command: str, say: Say) -> None:
         say(f"pretraining: a job on {source.origin} ({source.num_images['train']} train; {source.num_classes} classes)")
     elif weights is not None:
         say(f"pretraining: {weights.name} ({sweep.pretraining.path or 'torch hub cache or download'})")
+    for manifest in (sweep.data, source):
+        _say_what_is_wrong(manifest, store, say)
     if sweep.grid_note:
         say(sweep.grid_note)
     for job in sweep.plan.jobs:
         if job.also:
             say(f"{job.name} is also {', '.join(job.also)}: the same training, done once")
     say(f"store: {store.root} (runs, tables, logs)")
+
+
+def _say_what_is_wrong(data: Manifest | None, store: Store, say: Say) -> None:
+    """What the user allowed the data to be."""
+    if data is not None and data.skipped:
+        where = store.data_folder(data.fingerprint) / "manifest.json"
+        say(f"data: {len(data.skipped)} unreadable pictures were left out: {data.skipped[0]}, ...; all are in {where}")
+    if data is not None and data.num_leaked:
+        say(f"data: {data.num_leaked} pictures are in two splits: accuracies are higher than they should be")
 
 
 def carry_out(sweep: Sweep, store: Store, request: ExecutionRequest, console: Console, say: Say, started: float) -> int:

@@ -14,7 +14,8 @@ from trainers import plugins
 from trainers.errors import PRETRAINED_OPTIONS, DataError, WeightsError
 from trainers.files import file_digest
 from trainers.plugins import Kind
-from trainers.prepare import DataRequest, Part, parse_data
+from trainers.prepare import DataRequest, parse_data
+from trainers.selection import Part
 from trainers.spec import Choice, Weights
 
 IMAGENET = Weights(name="imagenet: torchvision ResNet18_Weights.IMAGENET1K_V1", digest="f37072fd")

@@ -27,6 +27,9 @@ class Options(TypedDict, total=False):
     data: str
     image_size: int
     limit: int
+    resize: str
+    skip_bad_images: bool
+    allow_leak: bool
     pretrained: str
     teacher: str
     teacher_model: str
@@ -61,6 +64,9 @@ class SweepRequest:
     data: str = "plates"
     image_size: int | None = None
     limit: int | None = None
+    resize: str = "fit"
+    skip_bad_images: bool = False
+    allow_leak: bool = False
     pretrained: str | None = None
     teacher: str | None = None
     teacher_model: str | None = None

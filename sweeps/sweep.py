@@ -19,6 +19,7 @@ from sweeps.request import SweepRequest
 from sweeps.time_limit import always
 from trainers import plugins
 from trainers.errors import CorruptFileError, SpecError
+from trainers.images import Resize
 from trainers.plugin_folder import read_folder, use
 from trainers.plugins import Kind
 from trainers.prepare import DataRequest, parse_data, prepare, prepared
@@ -87,13 +88,14 @@ def make_sweep(store: Store, request: SweepRequest, get_data: Callable[[DataRequ
     plugins.source_file(Kind.SWEEP, request.sweep)
     settings = recipe(request.recipe).settings()
     name, path = parse_data(request.data)
-    wanted = DataRequest(name=name, path=path, image_size=request.image_size, limit=request.limit)
+    wanted = _wishes(DataRequest(name=name, path=path, image_size=request.image_size, limit=request.limit), request)
     is_taught = request.teacher is not None and request.pretrained is None and request.source_data is None
     pretraining = Pretraining() if is_taught else choose_pretraining(request.pretrained, request.source_data, wanted)
     data = get_data(wanted)
     source = None
     if pretraining.source is not None:
-        source = get_data(dataclasses.replace(pretraining.source, image_size=request.image_size or data.image_size))
+        size = request.image_size or data.image_size
+        source = get_data(_wishes(dataclasses.replace(pretraining.source, image_size=size), request))
     context = Context(
         data=data,
         seeds=request.seeds,
@@ -123,6 +125,16 @@ def make_sweep(store: Store, request: SweepRequest, get_data: Callable[[DataRequ
     )
 
 
+def _wishes(data: DataRequest, request: SweepRequest) -> DataRequest:
+    """What the user says of all pictures, of the data and of what is pretrained on."""
+    return dataclasses.replace(
+        data,
+        resize=Resize(request.resize),
+        skip_bad_images=request.skip_bad_images,
+        allow_leak=request.allow_leak,
+    )
+
+
 def data_or_placeholder(store: Store) -> Callable[[DataRequest], Manifest]:
     """For a plan that must not wait: the prepared data, or a stand-in that is said to be one."""
 
@@ -135,6 +147,7 @@ def data_or_placeholder(store: Store) -> Callable[[DataRequest], Manifest]:
             image_size=request.image_size or 32,
             num_images={},
             has_test_labels=True,
+            resize=request.resize.value,
         )
 
     return get_data

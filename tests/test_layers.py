@@ -17,7 +17,7 @@ PACKAGES = ("sweeps", "trainers", "analysis")
 WORDS = {"trainers.errors"}
 LANGUAGE = WORDS | {"trainers.spec", "trainers.plugins"}
 RECORDS = LANGUAGE | {"trainers.plugin_folder", "trainers.result", "trainers.files", "trainers.attempt"}
-RECORDS |= {"trainers.storage", "trainers.removal", "trainers.find_run"}
+RECORDS |= {"trainers.locks", "trainers.storage", "trainers.removal", "trainers.find_run"}
 TRAINING = {
     f"trainers.{name}"
     for name in (
@@ -25,6 +25,8 @@ TRAINING = {
         *("pretrained", "training", "batches", "features", "criterion", "averaging", "saved", "outcome"),
     )
 }
+SOURCES = {f"trainers.{name}" for name in ("images", "folders", "downloads", "cifar")}
+PREPARING = {f"trainers.{name}" for name in ("selection", "decoding", "leaks", "arrays")}
 PLANNING = {f"sweeps.{name}" for name in ("plan", "recipes", "resources", "context", "pretraining", "admission")}
 PLANNING |= {"sweeps.frontier", "sweeps.grid", "sweeps.request", "sweeps.time_limit"}
 RUNNING = {f"sweeps.{name}" for name in ("searcher", "execute", "progress", "passes", "serial", "trial", "sweep")}
@@ -43,21 +45,28 @@ ALLOWED: dict[str, set[str]] = {
     "trainers.result": LANGUAGE | {"numpy", "pyarrow"},
     "trainers.files": LANGUAGE | {"trainers.result"},
     "trainers.attempt": LANGUAGE | {"trainers.result", "trainers.files", "msgspec"},
-    "trainers.storage": LANGUAGE
-    | {"trainers.plugin_folder", "trainers.result", "trainers.files", "trainers.attempt", "msgspec"},
+    "trainers.locks": set(),
+    "trainers.storage": RECORDS | {"msgspec"},
     "trainers.removal": LANGUAGE | {"trainers.result", "trainers.files", "trainers.attempt", "trainers.storage"},
     "trainers.find_run": LANGUAGE | {"trainers.storage"},
     # layer 3: pictures
     "trainers.images": RECORDS | IMAGES,
-    "trainers.data.*": RECORDS | IMAGES | {"trainers.images", "torchvision"},
-    "trainers.prepare": RECORDS | IMAGES | {"trainers.images"},
-    "trainers.pictures": RECORDS | IMAGES,
+    "trainers.folders": RECORDS | IMAGES | {"trainers.images"},
+    "trainers.downloads": RECORDS,
+    "trainers.cifar": RECORDS | IMAGES | {"trainers.images", "trainers.folders", "trainers.downloads"},
+    "trainers.data.*": RECORDS | IMAGES | SOURCES | {"torchvision"},
+    "trainers.selection": RECORDS | {"numpy"},
+    "trainers.leaks": RECORDS,
+    "trainers.arrays": RECORDS | {"numpy"},
+    "trainers.decoding": RECORDS | IMAGES | {"trainers.images", "msgspec"},
+    "trainers.prepare": RECORDS | IMAGES | PREPARING | {"trainers.images"},
+    "trainers.pictures": RECORDS | IMAGES | {"trainers.arrays"},
     # layers 4 and 5: networks and their training
     "trainers.convolutions": {"torch"},
     "trainers.models.*": LANGUAGE | {"trainers.convolutions", "trainers.architectures", "torch", "torchvision", "timm"},
     "trainers.objectives.*": LANGUAGE | {"torch"},
     **{name: RECORDS | TRAINING | TORCH | {"trainers.pictures", "numpy", "msgspec"} for name in TRAINING},
-    "trainers.load_run": RECORDS | TRAINING | {"trainers.images", "torch", "PIL"},
+    "trainers.load_run": RECORDS | TRAINING | IMAGES | {"trainers.images", "trainers.pictures", "torch"},
     "trainers.loop": RECORDS | TRAINING | {"trainers.execution", "torch"},
     # layers 6 and 7: what to run, and in what order
     "sweeps.plan": RECORDS,
@@ -66,14 +75,14 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.context": RECORDS | {"sweeps.plan", "sweeps.recipes"},
     "sweeps.grid": RECORDS | {"sweeps.plan", "sweeps.recipes", "sweeps.context"},
     "sweeps.request": RECORDS | {"sweeps.grid", "sweeps.recipes", "sweeps.resources", "sweeps.time_limit"},
-    "sweeps.pretraining": RECORDS | {"trainers.prepare", "sweeps.context"},
+    "sweeps.pretraining": RECORDS | {"trainers.prepare", "trainers.selection", "sweeps.context"},
     "sweeps.admission": RECORDS | {"sweeps.resources"},
     "sweeps.time_limit": RECORDS | {"sweeps.plan"},
     "sweeps.frontier": RECORDS | {"sweeps.plan", "sweeps.resources", "sweeps.admission", "sweeps.time_limit"},
     "sweeps.catalog.*": LANGUAGE | {"sweeps.plan", "sweeps.recipes", "sweeps.context"},
     # layer 8: running it
     **{name: RECORDS | PLANNING | RUNNING | {"rich"} for name in RUNNING},
-    "sweeps.sweep": RECORDS | PLANNING | RUNNING | {"trainers.prepare", "trainers.pretrained"},
+    "sweeps.sweep": RECORDS | PLANNING | RUNNING | {"trainers.images", "trainers.prepare", "trainers.pretrained"},
     "sweeps.trial": RECORDS | {"trainers.execution", "trainers.loop"},
     "sweeps.passes": RECORDS | PLANNING | {"sweeps.progress", "trainers.execution"},
     "sweeps.serial": RECORDS | PLANNING | RUNNING | {"torch"},

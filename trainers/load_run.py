@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -17,7 +18,8 @@ from trainers import plugins
 from trainers.augment import to_float
 from trainers.errors import PluginError, StoreError, UnknownRunError, WeightsError
 from trainers.find_run import find_run
-from trainers.images import to_square, upright_rgb
+from trainers.images import Resize, resized, upright_rgb
+from trainers.pictures import Pictures
 from trainers.plugins import Kind
 from trainers.saved import trained_network
 from trainers.spec import RunSpec
@@ -32,11 +34,14 @@ class LoadedRun:
     network: nn.Module
     class_names: tuple[str, ...]
     image_size: int
+    resize: Resize
 
     def preprocess(self, image: Image.Image) -> Tensor:
         """(3, S, S) in 0..1, made as the pictures were made that the run was trained on."""
-        pixels_HWC = torch.from_numpy(to_square(upright_rgb(image), self.image_size).copy())
-        return to_float(pixels_HWC[None])[0]
+        pixels_HWC = resized(upright_rgb(image), self.resize, self.image_size)
+        sizes_N2 = np.array([pixels_HWC.shape[:2]])
+        squares = Pictures(pixels_HWC.ravel(), sizes_N2, self.image_size)  # as they are validated: about the centre
+        return to_float(torch.from_numpy(squares.take(np.array([0]))))[0]
 
     def __call__(self, images: Image.Image | Sequence[Image.Image]) -> Tensor:
         """Logits (N, K) of one picture or several, on the CPU."""
@@ -70,6 +75,7 @@ def load_run(store: str | Path, run: str) -> LoadedRun:
         network=_network(opened, found, spec),
         class_names=manifest.class_names,
         image_size=manifest.image_size,
+        resize=Resize(manifest.resize),
     )
 
 

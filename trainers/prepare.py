@@ -6,40 +6,41 @@ where they came from, so that the same pictures are the same data wherever they 
 
 from __future__ import annotations
 
-import hashlib
+import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from trainers import plugins
+from trainers.arrays import FORMAT_VERSION, fingerprint, images_file, labels_file, sizes_file, write_images
+from trainers.decoding import (
+    Chunk,
+    Decoded,
+    Shape,
+    chunks_of,
+    decode_chunks,
+    num_cpus,
+    pixels_file,
+    source_of,
+)
 from trainers.errors import DataError
-from trainers.files import file_digest
-from trainers.images import RawData, to_square
+from trainers.images import RawData, Resize
+from trainers.leaks import find_leaks, refuse_leaks
 from trainers.plugins import Kind
 from trainers.result import Manifest, Split
+from trainers.selection import Indices, Part, Selection, select
 from trainers.spec import digest_of
 from trainers.storage import Store
 
-FORMAT_VERSION = 1
-HELD_OUT_FRACTION = 0.1
-"""Share of the training pictures that becomes validation (and test, if the data brings neither)."""
-
-Indices = npt.NDArray[np.int64]
-Selection = dict[Split, tuple[Split, Indices]]
-"""For each split of ours: the split of the data that it is taken from, and which of its pictures."""
-
-
-class Part(StrEnum):
-    """Which pictures of a data set a request means: those within its limit, or all others."""
-
-    WITHIN_LIMIT = "within_limit"
-    OUTSIDE_LIMIT = "outside_limit"
+Pieces = Sequence[tuple[Chunk, Decoded]]
+Work = Mapping[Split, Pieces]
+"""Per split of ours: its chunks, and what became of them."""
+MAX_NAMED = 3
+"""Pictures that a message names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +52,17 @@ class DataRequest:
     image_size: int | None = None
     limit: int | None = None
     part: Part = Part.WITHIN_LIMIT
+    resize: Resize = Resize.FIT
+    skip_bad_images: bool = False
+    allow_leak: bool = False
 
     @property
     def title(self) -> str:
-        """The name of the data set in results and tables."""
-        variant = f":{Path(self.path).name}" if self.path else ""
-        return f"{self.name}{variant}" + (" outside the limit" if self.part is Part.OUTSIDE_LIMIT else "")
+        """The name of the data set in results and tables: `parquet:photos`, `torchvision:GTSRB`."""
+        inner = re.match(r"(\w+)(:|$)", self.path or "")
+        variant = inner[1] if inner else Path(self.path or "").name
+        outside = " outside the limit" if self.part is Part.OUTSIDE_LIMIT else ""
+        return self.name + (f":{variant}" if self.path else "") + outside
 
 
 def parse_data(text: str) -> tuple[str, str | None]:
@@ -71,7 +77,15 @@ def request_digest(request: DataRequest) -> str:
     _check_request(request)
     module = plugins.load(Kind.DATA, request.name)
     fields = [request.name, request.image_size, request.limit, request.part.value]
-    return digest_of([FORMAT_VERSION, fields, module.identity(request.path)])
+    return digest_of([FORMAT_VERSION, fields, module.identity(request.path), *_added_fields(request)])
+
+
+def _added_fields(request: DataRequest) -> list[dict[str, object]]:
+    """What came after data sets were stored: left out where it means what was before."""
+    fields = {"resize": request.resize.value, "skip": request.skip_bad_images, "leak": request.allow_leak}
+    usual = {"resize": Resize.FIT.value, "skip": False, "leak": False}
+    changed: dict[str, object] = {key: value for key, value in fields.items() if value != usual[key]}
+    return [changed] if changed else []
 
 
 def prepared(store: Store, request: DataRequest) -> Manifest | None:
@@ -79,102 +93,44 @@ def prepared(store: Store, request: DataRequest) -> Manifest | None:
     return store.prepared_data(request_digest(request))
 
 
-def prepare(store: Store, request: DataRequest, on_image: Callable[[int, int], None]) -> Manifest:
-    """Decode what a request asks for, once; `on_image(done, total)` is called per picture."""
-    digest = request_digest(request)
+def prepare(
+    store: Store, request: DataRequest, on_image: Callable[[int, int], None], num_workers: int | None = None
+) -> Manifest:
+    """Decode what a request asks for, once; `on_image(done, total)` is called per picture.
+
+    A preparation that was killed goes on where it was; one that another process is at is waited for.
+    """
+    _check_request(request)
     raw: RawData = plugins.load(Kind.DATA, request.name).read(request.path)
+    digest = request_digest(request)  # after `read`, which may have downloaded the files
+    selection = _selection(raw, request)
+    with store.preparation(digest) as folder:
+        ready = store.prepared_data(digest)  # another process may have been at it until now
+        if ready is not None:
+            return ready
+        work = _decode(raw, request, selection, folder, on_image, num_workers or num_cpus())
+        skipped = _refuse_bad_images(raw, request, work)
+        _check_selection({split: (selection[split][0], _kept(pieces)) for split, pieces in work.items()}, raw)
+        leaks = find_leaks(
+            {split: [one for _, done in pieces for one in done.digests] for split, pieces in work.items()}
+        )
+        if not request.allow_leak:
+            refuse_leaks(leaks, lambda split, position: _name(raw, work[split], position), raw.origin)
+        whole = folder / "whole"
+        size = _write_arrays(whole, raw, request, work)
+        manifest = _manifest(whole, raw, request, size, skipped, len(leaks))
+        return store.publish_data(whole, manifest, digest)
+
+
+def _selection(raw: RawData, request: DataRequest) -> Selection:
+    """Which pictures; DataError if they are none, or not enough to learn from."""
     if len(raw.class_names) < 2:
         raise DataError(f"{raw.origin} has {len(raw.class_names)} classes; needed: 2 or more")
     selection = select(raw.labels, request.limit, request.part)
     if not sum(len(indices) for _, indices in selection.values()):
         raise DataError(f"{raw.origin} has no picture outside --limit {request.limit}; use a smaller one")
     _check_selection(selection, raw)
-    folder = store.begin_data()
-    try:
-        size = _write_splits(folder, raw, selection, request.image_size, on_image)
-        manifest = _manifest(folder, raw, request, size)
-        manifest = store.publish_data(folder, manifest, digest)
-    finally:
-        store.discard_data(folder)
-    return manifest
-
-
-def _manifest(folder: Path, raw: RawData, request: DataRequest, size: int) -> Manifest:
-    return Manifest(
-        fingerprint=_fingerprint(folder, raw.class_names),
-        name=request.title,
-        origin=raw.origin if request.part is Part.WITHIN_LIMIT else f"{raw.origin}, outside the first {request.limit}",
-        class_names=raw.class_names,
-        image_size=size,
-        num_images={split.value: len(_labels(folder, split)) for split in Split},
-        has_test_labels=bool((_labels(folder, Split.TEST) >= 0).any()),
-    )
-
-
-def select(labels: Mapping[Split, Indices], limit: int | None, part: Part) -> Selection:
-    """Stratified and fixed: a limit keeps the proportions of splits and classes; missing splits are cut from training.
-
-    Data without validation gives a tenth of its training pictures for it, and as many for test if it
-    has training pictures only. Which ones is decided by the hash of their position.
-    """
-    everything = {split: np.arange(len(values)) for split, values in labels.items() if len(values)}
-    chosen = everything if limit is None else _limited(labels, everything, limit, part)
-    selection = {split: (split, indices) for split, indices in chosen.items()}
-    training = chosen.get(Split.TRAIN, np.arange(0))
-    for split, share in _held_out_shares(set(chosen)).items():
-        held_out = _draw(labels[Split.TRAIN], training, share, round(len(training) * share), f"split/{split.value}")
-        training = np.setdiff1d(training, held_out)
-        selection |= {split: (Split.TRAIN, held_out), Split.TRAIN: (Split.TRAIN, training)}
     return selection
-
-
-def _limited(
-    labels: Mapping[Split, Indices], everything: dict[Split, Indices], limit: int, part: Part
-) -> dict[Split, Indices]:
-    lengths = np.array([len(indices) for indices in everything.values()])
-    share = min(1.0, limit / lengths.sum())
-    sizes = _whole_numbers(lengths * share, min(limit, lengths.sum()))
-    inside = {
-        split: _draw(labels[split], indices, share, size, f"limit/{split.value}")
-        for (split, indices), size in zip(everything.items(), sizes.tolist(), strict=True)
-    }
-    if part is Part.WITHIN_LIMIT:
-        return inside
-    return {split: np.setdiff1d(indices, inside[split]) for split, indices in everything.items()}
-
-
-def _held_out_shares(present: set[Split]) -> dict[Split, float]:
-    """Which splits to cut from training, in order, each with its share of what is left by then."""
-    if Split.TRAIN not in present or Split.VALIDATION in present:
-        return {}
-    if Split.TEST in present:
-        return {Split.VALIDATION: HELD_OUT_FRACTION}
-    return {Split.VALIDATION: HELD_OUT_FRACTION, Split.TEST: HELD_OUT_FRACTION / (1 - HELD_OUT_FRACTION)}
-
-
-def _draw(labels: Indices, candidates: Indices, share: float, size: int, purpose: str) -> Indices:
-    """A stratified sample of the candidates, sorted: `size` in all, each class by its share."""
-    classes, counts = np.unique(labels[candidates], return_counts=True)
-    sizes = _whole_numbers(counts * share, size)
-    drawn = [
-        _by_hash(candidates[labels[candidates] == label], purpose)[:size]
-        for label, size in zip(classes, sizes, strict=True)
-    ]
-    return np.sort(np.concatenate([np.arange(0), *drawn]).astype(np.int64))
-
-
-def _whole_numbers(exact: npt.NDArray[np.floating[Any]], total: int) -> Indices:
-    """Whole numbers near the exact ones, with this total: those of the largest remainder are rounded up."""
-    sizes: Indices = np.floor(exact).astype(np.int64)
-    for position in np.argsort(sizes - exact, kind="stable")[: total - int(sizes.sum())]:
-        sizes[position] += 1
-    return sizes
-
-
-def _by_hash(indices: Indices, purpose: str) -> Indices:
-    """The indices in an order that looks random and is the same everywhere."""
-    keys = [hashlib.sha256(f"{purpose}/{index}".encode()).digest() for index in indices]
-    return indices[sorted(range(len(indices)), key=keys.__getitem__)]
 
 
 def _check_request(request: DataRequest) -> None:
@@ -198,35 +154,59 @@ def _check_selection(selection: Selection, raw: RawData) -> None:
             )
 
 
-def _write_splits(
-    folder: Path, raw: RawData, selection: Selection, image_size: int | None, on_image: Callable[[int, int], None]
-) -> int:
-    """Decode every selected picture into `folder`; gives the pixels per side."""
-    size = image_size or _common_size(raw, selection)
+def _decode(
+    raw: RawData,
+    request: DataRequest,
+    selection: Selection,
+    folder: Path,
+    on_image: Callable[[int, int], None],
+    num_workers: int,
+) -> Work:
+    """Every selected picture into chunks in `folder`; what is there from an earlier try is taken as it is."""
+    chunks = {split: chunks_of(split, *selection[split]) for split in Split if split in selection}
+    shape = _shape(raw, request, selection)
     total = sum(len(indices) for _, indices in selection.values())
-    _check_free_space(folder, total * size * size * 3)
-    done = 0
-    for split in Split:
-        origin, indices = selection.get(split, (split, np.arange(0)))
-        shape = (len(indices), size, size, 3)
-        images = np.lib.format.open_memmap(_images_file(folder, split), mode="w+", dtype=np.uint8, shape=shape)
-        for position, index in enumerate(indices):
-            picture = raw.decode(origin, int(index))
-            if image_size is None and picture.size != (size, size):
-                raise DataError(
-                    f"{raw.origin} has pictures of {size} x {size} and of {picture.width} x {picture.height} pixels; "
-                    "choose one size with --image-size"
-                )
-            images[position] = to_square(picture, size)
-            done += 1
-            on_image(done, total)
-        images.flush()
-        np.save(_labels_file(folder, split), raw.labels[origin][indices] if len(indices) else np.arange(0))
-    return size
+    if request.resize is not Resize.NONE:
+        _check_free_space(folder, 2 * total * shape.size**2 * 3)
+    everything = [chunk for parts in chunks.values() for chunk in parts]
+    source = source_of(request.name, request.path)
+    done: list[Decoded] = []
+    num_pictures = 0
+    for chunk, decoded in zip(
+        everything, decode_chunks(raw, source, everything, shape, folder, num_workers), strict=True
+    ):
+        done.append(decoded)
+        for _ in chunk.indices:
+            num_pictures += 1
+            on_image(num_pictures, total)
+    results = iter(done)
+    return {split: [(chunk, next(results)) for chunk in parts] for split, parts in chunks.items()}
+
+
+def _shape(raw: RawData, request: DataRequest, selection: Selection) -> Shape:
+    if request.resize is Resize.NONE:
+        return Shape(resize=request.resize, size=0, is_exact=False)
+    size = request.image_size or _common_size(raw, selection)
+    return Shape(resize=request.resize, size=size, is_exact=request.image_size is None)
+
+
+def _common_size(raw: RawData, selection: Selection) -> int:
+    """That of the first training picture that can be read."""
+    origin, indices = selection[Split.TRAIN]
+    for index in indices:
+        with suppress(DataError):
+            width, height = raw.decode(origin, int(index)).size
+            break
+    else:
+        raise DataError(f"{raw.origin}: none of {len(indices)} training pictures can be read")
+    if width != height:
+        raise DataError(f"{raw.origin} has pictures of {width} x {height} pixels; choose a square with --image-size")
+    return width
 
 
 def _check_free_space(folder: Path, needed_bytes: int) -> None:
-    """DataError before the disk is full: a mapped file would end the process without a word."""
+    """DataError before the disk is full, rather than after hours."""
+    needed_bytes -= sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
     free_bytes = shutil.disk_usage(folder).free
     if needed_bytes > free_bytes:
         raise DataError(
@@ -235,31 +215,78 @@ def _check_free_space(folder: Path, needed_bytes: int) -> None:
         )
 
 
-def _common_size(raw: RawData, selection: Selection) -> int:
-    origin, indices = selection[Split.TRAIN]
-    width, height = raw.decode(origin, int(indices[0])).size
-    if width != height:
-        raise DataError(f"{raw.origin} has pictures of {width} x {height} pixels; choose a square with --image-size")
-    return width
+def _refuse_bad_images(raw: RawData, request: DataRequest, work: Work) -> tuple[str, ...]:
+    """Of each picture that cannot be read, why; DataError with the first few unless they may be skipped."""
+    errors = tuple(error for pieces in work.values() for _, done in pieces for error in done.errors)
+    if errors and not request.skip_bad_images:
+        total = sum(len(chunk.indices) for pieces in work.values() for chunk, _ in pieces)
+        named = "; ".join(errors[:MAX_NAMED]) + ("; ..." if len(errors) > MAX_NAMED else "")
+        raise DataError(
+            f"{raw.origin}: {len(errors)} of {total} pictures cannot be read: {named}; "
+            "repair or remove them, or leave them out with --skip-bad-images"
+        )
+    return errors
 
 
-def _fingerprint(folder: Path, class_names: tuple[str, ...]) -> str:
-    """First 16 hexadecimal digits of a SHA-256 over everything that training can see."""
-    digest = hashlib.sha256(digest_of([FORMAT_VERSION, list(class_names)]).encode())
-    for split in Split:
-        for file in (_images_file(folder, split), _labels_file(folder, split)):
-            digest.update(file_digest(file).encode())
-    return digest.hexdigest()[:16]
+def _kept(pieces: Pieces) -> Indices:
+    """The indices of the pictures that could be read, in the data's own numbering."""
+    return np.array([index for _, done in pieces for index in done.indices], dtype=np.int64)
 
 
-def _labels(folder: Path, split: Split) -> Indices:
-    labels: Indices = np.load(_labels_file(folder, split))
-    return labels
+def _name(raw: RawData, pieces: Pieces, position: int) -> str:
+    """What the data calls a picture of a split of ours."""
+    return raw.name(pieces[0][0].origin, int(_kept(pieces)[position]))
 
 
-def _images_file(folder: Path, split: Split) -> Path:
-    return folder / f"{split.value}_images.npy"
+def _write_arrays(whole: Path, raw: RawData, request: DataRequest, work: Work) -> int:
+    """The chunks as arrays in a new folder; gives S, the pixels per side."""
+    sizes = {split: _sizes(work.get(split, [])) for split in Split}
+    size = _side(raw, request, np.concatenate(list(sizes.values())))
+    is_square = all((sizes_N2 == size).all() for sizes_N2 in sizes.values())
+    shutil.rmtree(whole, ignore_errors=True)
+    whole.mkdir()
+    for split, sizes_N2 in sizes.items():
+        pieces = work.get(split, [])
+        labels = raw.labels[pieces[0][0].origin][_kept(pieces)] if pieces else np.arange(0)
+        shape = (len(sizes_N2), size, size, 3) if is_square else (int(sizes_N2.prod(axis=1).sum()) * 3,)
+        write_images(images_file(whole, split), shape, [pixels_file(whole.parent, chunk) for chunk, _ in pieces])
+        np.save(labels_file(whole, split), labels)
+        if not is_square:
+            np.save(sizes_file(whole, split), sizes_N2)
+    return size
 
 
-def _labels_file(folder: Path, split: Split) -> Path:
-    return folder / f"{split.value}_labels.npy"
+def _sizes(pieces: Pieces) -> Indices:
+    """(N, 2): height and width of every picture."""
+    return np.array([size for _, done in pieces for size in done.sizes], dtype=np.int64).reshape(-1, 2)
+
+
+def _side(raw: RawData, request: DataRequest, sizes_N2: Indices) -> int:
+    """S as asked for, or that of all pictures; DataError if they have none in common."""
+    if request.image_size is not None:
+        return request.image_size
+    if len(np.unique(sizes_N2)) > 1:
+        smallest, largest = sizes_N2.min(axis=0), sizes_N2.max(axis=0)
+        raise DataError(
+            f"{raw.origin} has pictures of {smallest[1]} x {smallest[0]} to {largest[1]} x {largest[0]} pixels; "
+            "say with --image-size how large the square is that is cut from them"
+        )
+    return int(sizes_N2[0, 0])
+
+
+def _manifest(
+    whole: Path, raw: RawData, request: DataRequest, size: int, skipped: tuple[str, ...], num_leaked: int
+) -> Manifest:
+    labels = {split: np.load(labels_file(whole, split)) for split in Split}
+    return Manifest(
+        fingerprint=fingerprint(whole, raw.class_names, size),
+        name=request.title,
+        origin=raw.origin if request.part is Part.WITHIN_LIMIT else f"{raw.origin}, outside the first {request.limit}",
+        class_names=raw.class_names,
+        image_size=size,
+        num_images={split.value: len(labels[split]) for split in Split},
+        has_test_labels=bool((labels[Split.TEST] >= 0).any()),
+        resize=request.resize.value,
+        skipped=skipped,
+        num_leaked=num_leaked,
+    )

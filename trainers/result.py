@@ -130,6 +130,8 @@ class Started:
 class Manifest:
     """A prepared data set. `origin` tells a person where the pictures came from; it is not hashed.
 
+    `resize` is how they became squares ("none": they did not, and `image_size` is cut from them when they are used).
+    `skipped` says which could not be read and were left out; `num_leaked` are in two splits, which the user allowed.
     `files` is filled in when the data set is published; it is empty in one that an older version prepared.
     """
 
@@ -140,6 +142,9 @@ class Manifest:
     image_size: int
     num_images: dict[str, int]
     has_test_labels: bool
+    resize: str = "fit"
+    skipped: tuple[str, ...] = ()
+    num_leaked: int = 0
     files: dict[str, FileRecord] = field(default_factory=dict)
 
     @property

@@ -9,7 +9,10 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +29,7 @@ from trainers.attempt import (
     now,
     read_checkpoint,
 )
-from trainers.errors import CorruptFileError, PluginError, SpecError, StoreError
+from trainers.errors import CorruptFileError, DataError, PluginError, SpecError, StoreError
 from trainers.files import (
     check_file,
     create,
@@ -34,15 +37,17 @@ from trainers.files import (
     decode_record,
     encode_record,
     file_record,
-    remove_folder,
     subfolders,
     write,
 )
+from trainers.locks import is_held, locked
 from trainers.plugin_folder import PluginFolder, read_folder
 from trainers.result import Failure, FileRecord, Manifest, PlanRecord, Result, RunState
 from trainers.spec import SCHEMA_VERSION, RunSpec, from_dict, run_id, to_dict
 
 __all__ = ["CURVES", "LOG", "PREDICTIONS", "WEIGHTS", "Attempt", "Store", "now", "read_checkpoint"]
+
+ABANDONED_SECONDS = 24 * 3600
 
 
 class Store:
@@ -237,11 +242,28 @@ class Store:
         except (CorruptFileError, KeyError):
             return None
 
-    def begin_data(self) -> Path:
-        """A new folder to prepare a data set in, invisible until it is published."""
-        folder = self.root / "data" / f".preparing-{uuid.uuid4().hex}"
-        folder.mkdir(parents=True)
-        return folder
+    @contextmanager
+    def preparation(self, request: str) -> Iterator[Path]:
+        """The folder of an unfinished preparation, for one process at a time; what is in it is from an earlier try.
+
+        It goes when the preparation ends, be it with data that cannot be used; after a kill it stays, for the next try.
+        """
+        folder = self.root / "data" / f".preparing-{request}"
+        self._remove_abandoned_data(but=folder)
+        with locked(folder):
+            try:
+                yield folder
+            except DataError:
+                shutil.rmtree(folder)
+                raise
+            shutil.rmtree(folder)
+
+    def _remove_abandoned_data(self, but: Path) -> None:
+        """What killed preparations left, of which nobody has taken one up again for a day."""
+        for folder in (self.root / "data").glob(".preparing-*"):
+            age_seconds = time.time() - folder.stat().st_mtime
+            if folder != but and age_seconds > ABANDONED_SECONDS and not is_held(folder):
+                shutil.rmtree(folder, ignore_errors=True)
 
     def publish_data(self, folder: Path, manifest: Manifest, request: str) -> Manifest:
         """Give a prepared folder its place, its files' checksums noted; an equal one that is there already is kept."""
@@ -252,9 +274,9 @@ class Store:
             os.replace(folder, target)
         except OSError:  # something lies there already: the same pictures, or what is left of them
             if self._has_data(manifest.fingerprint):
-                remove_folder(folder)
+                shutil.rmtree(folder)
             else:
-                self.discard_data(target)
+                shutil.rmtree(target)
                 os.replace(folder, target)
         write(self._request_file(request), encode_record({"fingerprint": manifest.fingerprint}))
         return self.manifest(manifest.fingerprint)
@@ -264,11 +286,6 @@ class Store:
             return bool(self.manifest(fingerprint))
         except CorruptFileError:
             return False
-
-    def discard_data(self, folder: Path) -> None:
-        """Remove what a preparation left that did not come to its end; nothing once it is published."""
-        if folder.is_dir():
-            remove_folder(folder)
 
     def _request_file(self, request: str) -> Path:
         return self.root / "data" / "requests" / f"{request}.json"

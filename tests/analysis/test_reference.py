@@ -31,6 +31,10 @@ def test_both_readings_of_the_swapped_table_are_kept() -> None:
     [
         (("food11", 9_866, 3_430), True),
         (("food-11", 9_866, 3_430), True),
+        (("food11:photos 7", 9_866, 3_430), True),
+        (("food11:photos outside the limit", 9_866, 3_000), False),
+        (("parquet:food11", 9_866, 3_430), False),
+        (("images:food11", 9_866, 3_430), False),
         (("food11", 9_866, 3_429), False),
         (("food11", 9_865, 3_430), False),
         (("cifar10", 9_866, 3_430), False),

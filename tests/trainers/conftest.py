@@ -98,24 +98,26 @@ class Lab:
 
     def data(self, *, sizes: tuple[int, int, int] = (24, 10, 6), num_classes: int = 2, seed: int = 0) -> str:
         """Prepared pictures whose mean brightness tells the class, with noise on top; gives the fingerprint."""
-        draw, folder = np.random.default_rng(seed), self.store.begin_data()
-        for split, size in zip(Split, sizes, strict=True):
-            labels = np.arange(size) % num_classes
-            levels = 40 + labels[:, None, None, None] * 150 // max(1, num_classes - 1)
-            noise = draw.integers(0, 60, (size, 8, 8, 3))
-            np.save(folder / f"{split.value}_images.npy", (levels + noise).astype(np.uint8))
-            np.save(folder / f"{split.value}_labels.npy", labels)
-        fingerprint = digest_of([list(sizes), num_classes, seed])
-        manifest = Manifest(
-            fingerprint=fingerprint,
-            name="bright",
-            origin="painted for a test",
-            class_names=tuple("abcdefgh"[:num_classes]),
-            image_size=8,
-            num_images={split.value: size for split, size in zip(Split, sizes, strict=True)},
-            has_test_labels=sizes[2] > 0,
-        )
-        self.store.publish_data(folder, manifest, request=fingerprint)
+        draw, fingerprint = np.random.default_rng(seed), digest_of([list(sizes), num_classes, seed])
+        with self.store.preparation(fingerprint) as folder:
+            whole = folder / "whole"
+            whole.mkdir()
+            for split, size in zip(Split, sizes, strict=True):
+                labels = np.arange(size) % num_classes
+                levels = 40 + labels[:, None, None, None] * 150 // max(1, num_classes - 1)
+                noise = draw.integers(0, 60, (size, 8, 8, 3))
+                np.save(whole / f"{split.value}_images.npy", (levels + noise).astype(np.uint8))
+                np.save(whole / f"{split.value}_labels.npy", labels)
+            manifest = Manifest(
+                fingerprint=fingerprint,
+                name="bright",
+                origin="painted for a test",
+                class_names=tuple("abcdefgh"[:num_classes]),
+                image_size=8,
+                num_images={split.value: size for split, size in zip(Split, sizes, strict=True)},
+                has_test_labels=sizes[2] > 0,
+            )
+            self.store.publish_data(whole, manifest, request=fingerprint)
         return fingerprint
 
     def begin(self, spec: RunSpec) -> Attempt:

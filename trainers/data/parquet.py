@@ -8,10 +8,10 @@ come from the schema's metadata. Splits come from the names of files or of their
 from __future__ import annotations
 
 import json
-import re
 from bisect import bisect_right
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from trainers.errors import DataError
+from trainers.folders import split_in_name
 from trainers.images import RawData, decode_image
 from trainers.result import Split
 
@@ -28,18 +29,6 @@ SOURCE_DATA = None
 
 IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMN = "label"
-SPLIT_WORDS = {
-    "train": Split.TRAIN,
-    "training": Split.TRAIN,
-    "val": Split.VALIDATION,
-    "valid": Split.VALIDATION,
-    "validation": Split.VALIDATION,
-    "dev": Split.VALIDATION,
-    "test": Split.TEST,
-    "testing": Split.TEST,
-    "eval": Split.TEST,
-    "evaluation": Split.TEST,
-}
 
 
 def identity(path: str | None) -> dict[str, object]:
@@ -64,34 +53,55 @@ def read(path: str | None) -> RawData:
     return RawData(
         class_names=_class_names(names, labels.values()),
         labels=labels,
-        decode=lambda split, index: _decode(shards[split], index),
+        decode=lambda split, index: _Shard.decode(*_at(shards[split], index)),
         origin=f"Parquet {path}",
+        name=lambda split, index: _Shard.name(*_at(shards[split], index)),
     )
 
 
 class _Shard:
-    """One Parquet file: its labels, and its pictures by row."""
+    """One Parquet file: its labels, and its pictures by row, of which one row group at a time is in memory."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
         try:
-            schema = pq.read_schema(file)
+            self._parquet = pq.ParquetFile(file)
+            schema = self._parquet.schema_arrow
             self._image_column = _image_column(file, schema)
-            table = pq.read_table(file, columns=[self._image_column, LABEL_COLUMN])
+            table = self._parquet.read(columns=[LABEL_COLUMN])
         except (pa.ArrowException, OSError) as error:
-            line = " ".join(str(error).split())
-            raise DataError(f"{file} is not a readable Parquet file: {line}") from error
+            raise _unreadable(file, error) from error
         self.class_names = _names_in_metadata(schema)
         self.labels = _labels(file, table[LABEL_COLUMN])
-        self._pictures = table[self._image_column]
+        metadata = self._parquet.metadata
+        self._ends = np.cumsum([metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)])
+        self._group, self._pictures = -1, pa.chunked_array([], pa.null())
 
     def decode(self, row: int) -> Image.Image:
         """The picture in a row, RGB."""
-        content = self._pictures[row].as_py()
-        name = f"{self.file.name}[{row}]"
+        content = self._content(row)
+        name = self.name(row)
         if not content or not content.get("bytes"):
             raise DataError(f"image {name} has no bytes; export the data set with its images embedded")
         return decode_image(content["bytes"], name)
+
+    def name(self, row: int) -> str:
+        """What a message calls the picture in a row."""
+        return f"{self.file.name}[{row}]"
+
+    def _content(self, row: int) -> Any:
+        group = bisect_right(self._ends, row)
+        if group != self._group:
+            try:
+                table = self._parquet.read_row_group(group, columns=[self._image_column])
+            except (pa.ArrowException, OSError) as error:
+                raise _unreadable(self.file, error) from error
+            self._group, self._pictures = group, table[self._image_column]
+        return self._pictures[row - (int(self._ends[group - 1]) if group else 0)].as_py()
+
+
+def _unreadable(file: Path, error: Exception) -> DataError:
+    return DataError(f"{file} is not a readable Parquet file: {' '.join(str(error).split())}")
 
 
 def _files(path: str | None) -> list[Path]:
@@ -106,20 +116,11 @@ def _files(path: str | None) -> list[Path]:
 
 def _splits(files: list[Path], root: Path) -> dict[Path, Split]:
     """Every file's split; all training if no file names one, DataError if only some do."""
-    named = {file: _split_named(file.relative_to(root) if root.is_dir() else Path(file.name)) for file in files}
+    named = {file: split_in_name(file.relative_to(root) if root.is_dir() else Path(file.name)) for file in files}
     silent = [file for file, split in named.items() if split is None]
     if silent and len(silent) < len(files):
         raise DataError(f"{silent[0]} names no split and others do; put train, validation or test in its name")
     return {file: split or Split.TRAIN for file, split in named.items()}
-
-
-def _split_named(path: Path) -> Split | None:
-    """The split that a path names, its file name before its folders: `test/0000.parquet`, `train-00000.parquet`."""
-    for part in reversed(path.with_suffix("").parts):
-        for word in re.split(r"[^a-z0-9]+", part.lower()):
-            if word in SPLIT_WORDS:
-                return SPLIT_WORDS[word]
-    return None
 
 
 def _image_column(file: Path, schema: pa.Schema) -> str:
@@ -158,8 +159,8 @@ def _class_names(names: list[str], labels: Iterable[npt.NDArray[np.int64]]) -> t
     return tuple(names) or tuple(str(label) for label in range(largest + 1))
 
 
-def _decode(shards: list[_Shard], index: int) -> Image.Image:
+def _at(shards: list[_Shard], index: int) -> tuple[_Shard, int]:
+    """The shard that holds a picture of a split, and its row there."""
     ends = np.cumsum([len(shard.labels) for shard in shards])
     position = bisect_right(ends, index)
-    start = int(ends[position - 1]) if position else 0
-    return shards[position].decode(index - start)
+    return shards[position], index - (int(ends[position - 1]) if position else 0)

@@ -1,0 +1,212 @@
+"""Pictures -> chunks of RGB bytes in a folder, by several processes; a chunk that is there is not decoded again.
+
+A chunk is two files: the pixels of its pictures one after the other, and a record that is written last.
+Which process decodes a chunk changes nothing in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from types import ModuleType
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from trainers import plugins
+from trainers.errors import CorruptFileError, DataError, StoreError
+from trainers.files import decode, encode_record, write
+from trainers.images import RawData, Resize, resized
+from trainers.plugins import Kind
+from trainers.result import Split
+from trainers.spec import digest_of
+
+PICTURES_PER_CHUNK = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A data set by name, for workers, who read it themselves; `identity` tells whether it is still the same."""
+
+    name: str
+    path: str | None
+    identity: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """What pictures are made into; `is_exact` refuses those that are not of this size already."""
+
+    resize: Resize
+    size: int
+    is_exact: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chunk:
+    """Some pictures of a split of ours, by the split and the indices that they have in the data."""
+
+    name: str
+    origin: Split
+    indices: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """What became of a chunk: of every readable picture its index, (height, width) and digest, and the errors."""
+
+    indices: tuple[int, ...]
+    sizes: tuple[tuple[int, int], ...]
+    digests: tuple[str, ...]
+    errors: tuple[str, ...]
+
+    @property
+    def num_bytes(self) -> int:
+        """Length of the file of pixels."""
+        return sum(height * width * 3 for height, width in self.sizes)
+
+
+def source_of(name: str, path: str | None) -> Source:
+    """The data set as it is now."""
+    return Source(name=name, path=path, identity=digest_of(plugins.load(Kind.DATA, name).identity(path)))
+
+
+def chunks_of(split: Split, origin: Split, indices: npt.NDArray[np.int64]) -> list[Chunk]:
+    """The pictures of a split in their order, a few at a time."""
+    starts = range(0, len(indices), PICTURES_PER_CHUNK)
+    return [
+        Chunk(
+            name=f"{split}-{start:08d}",
+            origin=origin,
+            indices=tuple(indices[start : start + PICTURES_PER_CHUNK].tolist()),
+        )
+        for start in starts
+    ]
+
+
+def pixels_file(folder: Path, chunk: Chunk) -> Path:
+    """The pixels of a chunk, (H, W, 3) uint8 after (H, W, 3) uint8."""
+    return folder / f"{chunk.name}.pixels"
+
+
+def decode_chunks(
+    raw: RawData, source: Source, chunks: Sequence[Chunk], shape: Shape, folder: Path, num_workers: int
+) -> Iterator[Decoded]:
+    """Every chunk, in order, as soon as it is there; DataError for the first picture of a wrong size."""
+    num_left = sum(len(chunk.indices) for chunk in chunks if _earlier(folder, chunk) is None)
+    num_workers = min(num_workers, num_left // PICTURES_PER_CHUNK)
+    if num_workers <= 1:  # a process of its own costs more than a few pictures
+        yield from (_decoded(lambda: raw, shape, folder, chunk) for chunk in chunks)
+        return
+    spawn = multiprocessing.get_context("spawn")  # a forked child would inherit the locks of torch's or Ray's threads
+    with ProcessPoolExecutor(num_workers, mp_context=spawn, initializer=_serve_parent) as pool:
+        try:
+            with _hidden_main():
+                decoded = pool.map(partial(_decoded, partial(_read, source), shape, folder), chunks)
+            yield from decoded
+        except BrokenProcessPool as error:
+            raise StoreError("a process that decodes was killed (out of memory?); run again to go on") from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _hidden_main() -> Iterator[None]:
+    """Workers that start meanwhile import what they need, not the program that was started, guarded or not."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+def num_cpus() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _serve_parent() -> None:
+    """A worker leaves interrupts to its parent, and ends with it even if that is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+@cache
+def _read(source: Source) -> RawData:
+    """The data set, once per process; DataError if it is not the one that the parent read."""
+    if source_of(source.name, source.path) != source:
+        raise DataError(f"the files of {source.name} at {source.path} changed while they were read; run again")
+    raw: RawData = plugins.load(Kind.DATA, source.name).read(source.path)
+    return raw
+
+
+def _decoded(get_raw: Callable[[], RawData], shape: Shape, folder: Path, chunk: Chunk) -> Decoded:
+    """The chunk from an earlier try, or decoded now."""
+    return _earlier(folder, chunk) or _decode(get_raw(), shape, folder, chunk)
+
+
+def _earlier(folder: Path, chunk: Chunk) -> Decoded | None:
+    try:
+        found = decode(_record_file(folder, chunk), Decoded)
+        return found if pixels_file(folder, chunk).stat().st_size == found.num_bytes else None
+    except (CorruptFileError, FileNotFoundError):
+        return None
+
+
+def _decode(raw: RawData, shape: Shape, folder: Path, chunk: Chunk) -> Decoded:
+    indices, sizes, digests, errors = [], [], [], []
+    aside = folder / f".{chunk.name}-{uuid.uuid4().hex}"
+    with aside.open("wb") as stream:
+        for index in chunk.indices:
+            try:
+                picture = raw.decode(chunk.origin, index)
+            except DataError as error:
+                errors.append(str(error))
+                continue
+            pixels = resized(_of_right_size(picture, shape, raw.origin), shape.resize, shape.size)
+            content = pixels.tobytes()
+            stream.write(content)
+            indices.append(index)
+            sizes.append(pixels.shape[:2])
+            digests.append(hashlib.sha256(content + repr(pixels.shape).encode()).hexdigest()[:32])
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(aside, pixels_file(folder, chunk))
+    done = Decoded(indices=tuple(indices), sizes=tuple(sizes), digests=tuple(digests), errors=tuple(errors))
+    write(_record_file(folder, chunk), encode_record(msgspec.to_builtins(done)))
+    return done
+
+
+def _of_right_size(picture: Image.Image, shape: Shape, origin: str) -> Image.Image:
+    if shape.is_exact and picture.size != (shape.size, shape.size):
+        raise DataError(
+            f"{origin} has pictures of {shape.size} x {shape.size} and of {picture.width} x {picture.height} pixels; "
+            "choose one size with --image-size"
+        )
+    return picture
+
+
+def _record_file(folder: Path, chunk: Chunk) -> Path:
+    return folder / f"{chunk.name}.json"

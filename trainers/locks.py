@@ -1,0 +1,51 @@
+"""A folder for one process at a time; the lock ends with the process, however it ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+LOCK = "lock"
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Make a folder and hold it, after waiting for whoever holds it now."""
+    while (lock := _acquired(folder, fcntl.LOCK_EX)) is None:
+        folder.mkdir(parents=True, exist_ok=True)
+    with lock:
+        yield
+
+
+def is_held(folder: Path) -> bool:
+    """Whether some process holds the folder."""
+    try:
+        lock = _acquired(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    if lock is not None:
+        lock.close()
+    return False
+
+
+def _acquired(folder: Path, operation: int) -> BinaryIO | None:
+    """The locked file; None if the folder is not there, or went while we waited."""
+    try:
+        lock = (folder / LOCK).open("ab")
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(lock, operation)
+        if os.path.samestat(os.fstat(lock.fileno()), (folder / LOCK).stat()):
+            return lock
+    except FileNotFoundError:
+        pass
+    except BaseException:
+        lock.close()
+        raise
+    lock.close()
+    return None
