@@ -12,12 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from trainers.files import file_digest
 from trainers.result import Split
 from trainers.spec import digest_of
 
 FORMAT_VERSION = 1
+
+Indices = npt.NDArray[np.int64]
 
 
 def images_file(folder: Path, split: Split) -> Path:
@@ -35,8 +38,20 @@ def sizes_file(folder: Path, split: Split) -> Path:
     return folder / f"{split.value}_sizes.npy"
 
 
-def write_images(file: Path, shape: tuple[int, ...], parts: Sequence[Path]) -> None:
-    """An array of bytes with this shape from files that hold its parts in order; never maps what a full disk lacks."""
+def write_split(
+    folder: Path, split: Split, parts: Sequence[Path], sizes_N2: Indices, labels: Indices, square: int | None
+) -> None:
+    """The arrays of a split from files that hold its pictures' bytes in order; `square` is S if all are S x S."""
+    num_bytes = int(sizes_N2.prod(axis=1).sum()) * 3
+    shape = (num_bytes,) if square is None else (len(sizes_N2), square, square, 3)
+    _join(images_file(folder, split), shape, parts)
+    np.save(labels_file(folder, split), labels)
+    if square is None:
+        np.save(sizes_file(folder, split), sizes_N2)
+
+
+def _join(file: Path, shape: tuple[int, ...], parts: Sequence[Path]) -> None:
+    """An array of bytes; written, not mapped: a full disk would end the process without a word."""
     with file.open("wb") as stream:
         np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
         for part in parts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 LOCK = "lock"
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
 
 @contextmanager
@@ -39,7 +41,7 @@ def _acquired(folder: Path, operation: int) -> BinaryIO | None:
     except FileNotFoundError:
         return None
     try:
-        fcntl.flock(lock, operation)
+        _lock(lock, operation)
         if os.path.samestat(os.fstat(lock.fileno()), (folder / LOCK).stat()):
             return lock
     except FileNotFoundError:
@@ -49,3 +51,12 @@ def _acquired(folder: Path, operation: int) -> BinaryIO | None:
         raise
     lock.close()
     return None
+
+
+def _lock(lock: BinaryIO, operation: int) -> None:
+    """On a file system that knows no locks, nothing: writers then only do the same work twice."""
+    try:
+        fcntl.flock(lock, operation)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from trainers import plugins
-from trainers.arrays import FORMAT_VERSION, fingerprint, images_file, labels_file, sizes_file, write_images
+from trainers.arrays import FORMAT_VERSION, fingerprint, labels_file, write_split
 from trainers.decoding import (
     Chunk,
     Decoded,
@@ -242,17 +242,14 @@ def _write_arrays(whole: Path, raw: RawData, request: DataRequest, work: Work) -
     """The chunks as arrays in a new folder; gives S, the pixels per side."""
     sizes = {split: _sizes(work.get(split, [])) for split in Split}
     size = _side(raw, request, np.concatenate(list(sizes.values())))
-    is_square = all((sizes_N2 == size).all() for sizes_N2 in sizes.values())
+    square = size if all((sizes_N2 == size).all() for sizes_N2 in sizes.values()) else None
     shutil.rmtree(whole, ignore_errors=True)
     whole.mkdir()
     for split, sizes_N2 in sizes.items():
         pieces = work.get(split, [])
         labels = raw.labels[pieces[0][0].origin][_kept(pieces)] if pieces else np.arange(0)
-        shape = (len(sizes_N2), size, size, 3) if is_square else (int(sizes_N2.prod(axis=1).sum()) * 3,)
-        write_images(images_file(whole, split), shape, [pixels_file(whole.parent, chunk) for chunk, _ in pieces])
-        np.save(labels_file(whole, split), labels)
-        if not is_square:
-            np.save(sizes_file(whole, split), sizes_N2)
+        parts = [pixels_file(whole.parent, chunk) for chunk, _ in pieces]
+        write_split(whole, split, parts, sizes_N2, labels, square)
     return size
 
 

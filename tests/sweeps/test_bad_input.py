@@ -28,8 +28,8 @@ def refused(outcome: Any) -> str:
     [
         (["--sweep", "reprot"], "unknown sweep 'reprot'; have: "),
         (["--sweep", "../report"], "unknown sweep '../report'; have: "),
-        (["--data", "platez"], "unknown data set 'platez'; have: parquet"),
-        (["--source-data", "platez"], "unknown data set 'platez'; have: parquet"),
+        (["--data", "platez"], "unknown data set 'platez'; have: cifar10, "),
+        (["--source-data", "platez"], "unknown data set 'platez'; have: cifar10, "),
         (["--recipe", "coarse"], "unknown recipe 'coarse'; have: quick, course"),
         (["--set", "model.name=resnt"], "unknown model 'resnt'; have: conv_depthwise, conv_group, conv_plain, "),
         (["--set", "model.name=resnet18:50"], "model 'resnet18' takes no '50' after its name"),

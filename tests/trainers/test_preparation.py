@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -20,6 +21,7 @@ from PIL import Image
 
 from trainers import decoding, folders
 from trainers.errors import DataError, StoreError
+from trainers.files import decode_record, encode_record
 from trainers.images import Resize
 from trainers.locks import locked
 from trainers.pictures import load_split
@@ -80,6 +82,16 @@ def test_what_was_prepared_before_there_were_choices_is_still_found(store: Store
         DataRequest(name="plates", image_size=24, resize=Resize.FIT, skip_bad_images=False, allow_leak=False)
     )
     assert quietly(store, request).fingerprint == "c2fc7c1c1e76f721"
+
+
+def test_a_manifest_from_before_there_were_choices_still_reads(store: Store, tree: Any) -> None:
+    manifest = quietly(store, tree(SPLITS))
+    file = store.data_folder(manifest.fingerprint) / "manifest.json"
+    content = decode_record(file)
+    for added in ("resize", "skipped", "num_leaked"):
+        del content[added]
+    file.write_bytes(encode_record(content))
+    assert store.manifest(manifest.fingerprint) == manifest
 
 
 def test_every_choice_makes_another_request(tree: Any) -> None:
@@ -191,6 +203,16 @@ def test_where_no_picture_can_be_read_that_is_said(store: Store, tree: Any) -> N
     request = replace(tree({"train": 4, "val": 2}), skip_bad_images=True)
     spoil(request, *(f"train/{'ab'[number % 2]}/{number:04d}.png" for number in range(4)))
     with pytest.raises(DataError, match="none of 4 training pictures can be read"):
+        quietly(store, request)
+
+
+@pytest.mark.parametrize(("split", "missing"), [("train", "validation"), ("val", "train"), ("test", "train")])
+def test_a_class_in_one_split_only_is_named(store: Store, tree: Any, split: str, missing: str) -> None:
+    request = tree(SPLITS)
+    lonely = Path(str(request.path)) / split / "emu" / "1.png"
+    lonely.parent.mkdir()
+    picture(99).save(lonely)
+    with pytest.raises(DataError, match=rf"1 of 3 classes have no picture in {missing} \('emu', \.\.\.\)"):
         quietly(store, request)
 
 
@@ -382,6 +404,14 @@ def test_at_most_twice_the_prepared_size_is_on_disk(
     manifest = quietly(store, request)
     size = sum(file.stat().st_size for file in store.data_folder(manifest.fingerprint).glob("*.npy"))
     assert 60 * 32 * 32 * 3 < size < largest <= 2 * size
+
+
+def test_a_file_system_without_locks_is_no_obstacle(store: Store, tree: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(lock: Any, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("trainers.locks.fcntl.flock", refuse)
+    assert quietly(store, tree(SPLITS)).num_images["train"] == 20
 
 
 # What killed preparations left

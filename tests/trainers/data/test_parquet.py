@@ -231,3 +231,23 @@ def test_a_shard_that_names_no_split_beside_others_that_do_is_refused(shard: Any
     shard("set/more.parquet", [0, 1])
     shard("set/test.parquet", [0, 1])
     assert "more.parquet names no split and others do" in message(tmp_path / "set")
+
+
+def test_labels_need_no_picture_and_a_picture_one_row_group(
+    tmp_path: Path, png: Any, pixels_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"bytes": png(pixels_of(index)), "path": ""} for index in range(12)]
+    pq.write_table(pa.table({"image": rows, "label": [0, 1] * 6}), tmp_path / "x.parquet", row_group_size=4)
+    groups: list[int] = []
+    read = pq.ParquetFile.read_row_group
+    monkeypatch.setattr(
+        pq.ParquetFile,
+        "read_row_group",
+        lambda self, group, columns: (groups.append(group), read(self, group, columns=columns))[1],
+    )
+    raw = parquet.read(str(tmp_path / "x.parquet"))
+    assert (raw.labels[Split.TRAIN].tolist(), groups) == ([0, 1] * 6, [])
+    for index in (5, 6, 7, 11, 0):
+        assert np.array_equal(pixels(raw, Split.TRAIN, index), pixels_of(index))
+    assert groups == [1, 2, 0]
+    assert raw.name(Split.TRAIN, 11) == "x.parquet[11]"
