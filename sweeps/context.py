@@ -110,6 +110,8 @@ class Context:
         others = [one for one in everything if one.key not in PLUGIN_NAMES and one.scope in scopes]
         for setting in others:
             _apply(setting, content)
+        if data.resize != "none":  # squares already: there is nothing to cut at random
+            content["augment"]["random_crop"] = False
         values = {setting.key: setting.value for setting in (*concerned, *others)}
         shown = point_label(label, {short_name(key): values[key] for key in point or {}})
         return Job(label=shown, role=role, spec=_checked(content, shown))

@@ -81,8 +81,8 @@ RECIPES = {
             "optimizer.momentum": 0.0,
             "schedule.name": "constant",
             "schedule.warmup_fraction": 0.0,
-            # The course crops 256 pixels at random from pictures of their own size. Ours are resized and cropped
-            # when they are prepared (--image-size 256), and a crop of 256 from 256 is the picture itself.
+            # The course crops 256 pixels at random from pictures of their own size: --resize none --image-size 256.
+            "augment.random_crop": True,
             "augment.crop_padding": 0,
             "augment.horizontal_flip": True,
             "augment.rotation_degrees": 15.0,

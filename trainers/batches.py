@@ -51,5 +51,6 @@ class EpochViews:
 
     def _images(self, indices_B: Tensor, views: Views, device: torch.device) -> Tensor:
         """Views before any mixing."""
-        images_BHWC = torch.from_numpy(self._pictures.take(indices_B.numpy())).to(device)
+        where_B2 = None if views.crops_N2 is None else views.crops_N2.numpy()
+        images_BHWC = torch.from_numpy(self._pictures.take(indices_B.numpy(), where_B2)).to(device)
         return apply_views(images_BHWC, views.to(device))

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from trainers.augment import ERASED_AREA, ERASED_RATIO, Views, apply_views, draw_views, mix, mixed_targets, to_float
+from trainers.batches import EpochViews
+from trainers.pictures import Pictures
 from trainers.spec import Augment
 
 ALL = Augment(crop_padding=2, horizontal_flip=True, rotation_degrees=15.0)
@@ -277,3 +279,14 @@ def test_the_box_stays_upright_in_a_turned_picture() -> None:
     seen = apply_views(torch.full((1, 6, 6, 3), 255, dtype=torch.uint8), turned)
     assert seen[0, :, :3].unique().tolist() == [0.5]
     assert seen[0, :, 3:].min() > 0.99
+
+
+def test_squares_are_cut_where_the_views_say_from_pictures_of_any_size() -> None:
+    pixels = np.arange(6 * 4 * 3, dtype=np.uint8).reshape(6, 4, 3)
+    stored = Pictures(pixels.ravel(), np.array([[6, 4]]), 2)
+    views = EpochViews(stored, torch.tensor([0]), Augment(random_crop=True), 0, 1, num_classes=2)
+    (down, across), device = views._views.crops_N2[0].tolist(), torch.device("cpu")
+    top, left = int(down * 5), int(across * 3)
+    seen_BCHW = views.batch(torch.tensor([0]), device).images_BCHW
+    expected_HWC = pixels[top : top + 2, left : left + 2] / 255
+    np.testing.assert_allclose(seen_BCHW[0].permute(1, 2, 0).numpy(), expected_HWC, atol=1e-6)
