@@ -30,9 +30,6 @@ def age(path: Path, days: float) -> Path:
 
 def put_data(store: Store, fingerprint: str) -> Path:
     """Prepared data of two small files, a day old."""
-    folder = store.begin_data()
-    (folder / "train_images.npy").write_bytes(b"pictures")
-    (folder / "train_labels.npy").write_bytes(b"labels")
     manifest = Manifest(
         fingerprint=fingerprint,
         name="food11",
@@ -42,7 +39,12 @@ def put_data(store: Store, fingerprint: str) -> Path:
         num_images={"train": 1},
         has_test_labels=False,
     )
-    store.publish_data(folder, manifest, request=f"request-{fingerprint}")
+    with store.preparation(fingerprint) as folder:
+        whole = folder / "whole"
+        whole.mkdir()
+        (whole / "train_images.npy").write_bytes(b"pictures")
+        (whole / "train_labels.npy").write_bytes(b"labels")
+        store.publish_data(whole, manifest, request=f"request-{fingerprint}")
     return age(store.data_folder(fingerprint), 2)
 
 
@@ -253,7 +255,8 @@ def test_leftovers_go_once_they_are_a_day_old(lab: Any, family: dict[str, str], 
     attempt = lab.begin(store.spec(family["loose"]), 2)
     (aside,) = store.run_folder(family["loose"]).glob("set-aside-*.json")
     weights = store.attempts(family["loose"])[0].folder / WEIGHTS
-    data = store.begin_data()
+    data = store.root / "data" / ".preparing-killed"
+    data.mkdir(parents=True)
     (data / "train_images.npy").write_bytes(b"half")
     logs = store.log_folder() / "tune-0123456789ab" / "pass"
     logs.mkdir(parents=True)

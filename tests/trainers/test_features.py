@@ -81,7 +81,7 @@ class Flat(nn.Module):
 
 
 def test_a_network_without_maps_is_refused(make_spec: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainers.features.build_body", lambda model: Flat())
+    monkeypatch.setattr("trainers.features.build_empty", lambda model: Flat().to("meta"))
     assert stage_names(make_spec().model) == ()
     with pytest.raises(SpecError, match="model 'conv_plain' has no feature maps; use an objective on logits"):
         FeatureNetwork(build_network(make_spec()), make_spec().model)
@@ -100,5 +100,5 @@ class Twice(nn.Module):
 
 
 def test_a_module_that_runs_twice_counts_where_it_ran_last(make_spec: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainers.features.build_body", lambda model: Twice())
+    monkeypatch.setattr("trainers.features.build_empty", lambda model: Twice().to("meta"))
     assert stage_names(make_spec().model) == ("shared",)
