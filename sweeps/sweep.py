@@ -79,7 +79,7 @@ def with_plugins(request: SweepRequest, store: Store | None) -> SweepRequest:
     if request.plugin_folder is None:
         return request
     folder = read_folder(Path(request.plugin_folder))
-    use(folder if store is None else store.write_plugins(folder))
+    use(folder if store is None else store.open().write_plugins(folder))
     return dataclasses.replace(request, plugins=folder.digest)
 
 

@@ -45,12 +45,12 @@ def test_a_users_value_for_a_fields_of_the_grid_shows_in_the_label_and_leaves_on
 
 
 def test_a_setting_may_be_meant_for_all_points_of_a_sweeps_own_grid(make_context: Any) -> None:
-    setting = "student_kd_pretrained:epochs=7"
+    setting = "student_kd:epochs=7"
     jobs = kd_grid.jobs(make_context(setting))
     check_settings([parse_setting(setting)], jobs)
     assert {job.spec.epochs for job in jobs if job.spec.teacher is not None} == {7}
     with pytest.raises(SpecError, match="have: pretrain, teacher, student, teacher_pretrained, student_scratch, stude"):
-        check_settings([parse_setting("student_kd:epochs=7")], jobs)
+        check_settings([parse_setting("student_kdd:epochs=7")], jobs)
 
 
 def test_every_width_has_a_distilled_student_and_its_scratch_twin(make_context: Any) -> None:

@@ -81,7 +81,18 @@ def _pair(context, seed):
     return teacher, taught
 ''',
 }
-SWEEP = ["--sweep", "pair", "--data", "stripes", "--epochs", "2", "--batch-size", "4", "--allow-weak-teacher"]
+SWEEP = [
+    "--sweep",
+    "pair",
+    "--data",
+    "stripes",
+    "--epochs",
+    "2",
+    "--batch-size",
+    "4",
+    "--allow-weak-teacher",
+    "--allow-leak",
+]
 SWEEP += ["--seeds", "0,1"]
 
 
