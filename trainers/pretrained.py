@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from trainers.checkpoint import decode_weights
-from trainers.errors import PRETRAINED_OPTIONS, TEACHER_OPTIONS, SpecError, WeightsError
+from trainers.errors import PRETRAINED_OPTIONS, TEACHER_OPTIONS, CorruptFileError, SpecError, WeightsError
 from trainers.network import Network, build_body, load_body, load_complete
 from trainers.spec import Choice, Normalization, Weights
 from trainers.storage import Store
@@ -43,7 +43,7 @@ def keep_weights(
     kept = store.weights_file(weights.digest)
     is_kept = kept.exists()
     file = kept if is_kept else path or _imagenet_file(weights.digest)
-    state = decode_weights(kept) if is_kept else read_state(file, options)
+    state = _read_kept(kept) if is_kept else read_state(file, options)
     try:
         load = load_complete if is_complete else load_body
         load(Network(build_body(model), Normalization.NONE), model, state)
@@ -53,6 +53,13 @@ def keep_weights(
         return
     contiguous = {name: value.contiguous() for name, value in state.items()}
     store.write_weights(weights.digest, safetensors.torch.save(contiguous))
+
+
+def _read_kept(file: Path) -> dict[str, Tensor]:
+    try:
+        return decode_weights(file)
+    except CorruptFileError as error:
+        raise CorruptFileError(f"{error}; delete it and run again") from error
 
 
 def read_state(file: Path, options: str = PRETRAINED_OPTIONS) -> dict[str, Tensor]:

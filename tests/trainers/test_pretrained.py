@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from trainers import pretrained
-from trainers.errors import WeightsError
+from trainers.errors import CorruptFileError, WeightsError
 from trainers.network import build_body
 from trainers.pretrained import keep_weights, read_state
 from trainers.spec import Choice, Weights
@@ -83,6 +83,20 @@ def test_weights_that_are_kept_already_need_no_file(store: Store, state: Any, tm
     keep_weights(store, WEIGHTS, TINY, tmp_path / "weights.pth")
     (tmp_path / "weights.pth").unlink()
     keep_weights(store, WEIGHTS, TINY, tmp_path / "weights.pth")
+
+
+def test_weights_that_are_kept_already_must_fit_as_well(store: Store, state: Any, tmp_path: Path) -> None:
+    torch.save(state, tmp_path / "weights.pth")
+    keep_weights(store, WEIGHTS, TINY, tmp_path / "weights.pth")
+    with pytest.raises(WeightsError, match=r"weights\.pth: weights do not fit model 'conv_plain': 2 tensors differ"):
+        keep_weights(store, WEIGHTS, TINY, tmp_path / "weights.pth", is_complete=True)
+    keep_weights(store, WEIGHTS, WIDE, tmp_path / "weights.pth", is_complete=True)
+
+
+def test_kept_weights_that_are_damaged_are_said_to_be_deleted(store: Store, tmp_path: Path) -> None:
+    store.write_weights(WEIGHTS.digest, b"half a file")
+    with pytest.raises(CorruptFileError, match=r"is not a safetensors file: .*; delete it and run again"):
+        keep_weights(store, WEIGHTS, TINY, tmp_path / "weights.pth")
 
 
 class Malicious:
