@@ -7,6 +7,7 @@ sizes their bytes one after the other, with (height, width) in `<split>_sizes.np
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from trainers.result import Split
 from trainers.spec import digest_of
 
 FORMAT_VERSION = 1
+COPY_BYTES = 2**20
 
 Indices = npt.NDArray[np.int64]
 
@@ -56,7 +58,9 @@ def _join(file: Path, shape: tuple[int, ...], parts: Sequence[Path]) -> None:
         np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
         for part in parts:
             with part.open("rb") as content:
-                shutil.copyfileobj(content, stream)
+                shutil.copyfileobj(content, stream, COPY_BYTES)
+        stream.flush()
+        os.fsync(stream.fileno())  # the manifest that is written later says that all of it is there
 
 
 def fingerprint(folder: Path, class_names: tuple[str, ...], image_size: int) -> str:

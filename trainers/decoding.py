@@ -7,6 +7,7 @@ Which process decodes a chunk changes nothing in it.
 from __future__ import annotations
 
 import hashlib
+import math
 import multiprocessing
 import os
 import signal
@@ -73,11 +74,6 @@ class Decoded:
     sizes: tuple[tuple[int, int], ...]
     digests: tuple[str, ...]
     errors: tuple[str, ...]
-
-    @property
-    def num_bytes(self) -> int:
-        """Length of the file of pixels."""
-        return sum(height * width * 3 for height, width in self.sizes)
 
 
 def source_of(name: str, path: str | None) -> Source:
@@ -163,16 +159,29 @@ def _read(source: Source) -> RawData:
 
 
 def _decoded(get_raw: Callable[[], RawData], shape: Shape, folder: Path, chunk: Chunk) -> Decoded:
-    """The chunk from an earlier try, or decoded now."""
-    return _earlier(folder, chunk) or _decode(get_raw(), shape, folder, chunk)
+    """The chunk from an earlier try if it is whole, or decoded now."""
+    earlier = _earlier(folder, chunk)
+    is_whole = earlier is not None and _is_whole(folder, chunk, earlier)
+    return earlier if earlier is not None and is_whole else _decode(get_raw(), shape, folder, chunk)
 
 
 def _earlier(folder: Path, chunk: Chunk) -> Decoded | None:
+    """The record of an earlier try, if there is one."""
     try:
-        found = decode(_record_file(folder, chunk), Decoded)
-        return found if pixels_file(folder, chunk).stat().st_size == found.num_bytes else None
-    except (CorruptFileError, FileNotFoundError):
+        return decode(_record_file(folder, chunk), Decoded)
+    except CorruptFileError:
         return None
+
+
+def _is_whole(folder: Path, chunk: Chunk, recorded: Decoded) -> bool:
+    """Whether the pixels are those that were recorded: a machine that lost its power may have lost some of them."""
+    try:
+        with pixels_file(folder, chunk).open("rb") as stream:
+            shapes = [(height, width, 3) for height, width in recorded.sizes]
+            digests = tuple(_digest(stream.read(math.prod(shape)), shape) for shape in shapes)
+            return digests == recorded.digests and not stream.read(1)
+    except FileNotFoundError:
+        return False
 
 
 def _decode(raw: RawData, shape: Shape, folder: Path, chunk: Chunk) -> Decoded:
@@ -190,13 +199,16 @@ def _decode(raw: RawData, shape: Shape, folder: Path, chunk: Chunk) -> Decoded:
             stream.write(content)
             indices.append(index)
             sizes.append(pixels.shape[:2])
-            digests.append(hashlib.sha256(content + repr(pixels.shape).encode()).hexdigest()[:32])
-        stream.flush()
-        os.fsync(stream.fileno())
+            digests.append(_digest(content, pixels.shape))
     os.replace(aside, pixels_file(folder, chunk))
     done = Decoded(indices=tuple(indices), sizes=tuple(sizes), digests=tuple(digests), errors=tuple(errors))
     write(_record_file(folder, chunk), encode_record(msgspec.to_builtins(done)))
     return done
+
+
+def _digest(content: bytes, shape: tuple[int, ...]) -> str:
+    """What tells the pixels of one picture from those of another."""
+    return hashlib.sha256(content + repr(shape).encode()).hexdigest()[:32]
 
 
 def _of_right_size(picture: Image.Image, shape: Shape, origin: str) -> Image.Image:

@@ -313,16 +313,23 @@ def test_an_interrupted_preparation_goes_on_where_it_was(
     assert seen == [(done, 30) for done in range(1, 31)]
 
 
-@pytest.mark.parametrize("what", ["pixels", "record"])
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "cut short": lambda content: content[:-5],
+    "too long": lambda content: content + b"x",
+    "as a machine that lost its power leaves it": lambda content: bytes(len(content)),
+}
+
+
+@pytest.mark.parametrize("suffix", ["pixels", "json"])
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_a_damaged_chunk_is_decoded_again(
-    small_chunks: None, store: Store, make_lab: Any, tree: Any, what: str
+    small_chunks: None, store: Store, make_lab: Any, tree: Any, suffix: str, damage: Callable[[bytes], bytes]
 ) -> None:
     request = tree(SPLITS)
 
     def spoil_a_chunk(done: int, total: int) -> None:
-        folder = store.root / "data" / left_over(store)[0]
-        file = folder / ("train-00000000.pixels" if what == "pixels" else "train-00000000.json")
-        file.write_bytes(file.read_bytes()[:-5])
+        file = store.root / "data" / left_over(store)[0] / f"train-00000000.{suffix}"
+        file.write_bytes(damage(file.read_bytes()))
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
