@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -41,8 +42,8 @@ def test_without_a_place_it_is_the_centre_as_in_torchvision(size: int) -> None:
 
 
 def places(photo: np.ndarray[Any, Any], size: int) -> np.ndarray[Any, Any]:
-    """The middle of the share of 0..1 that each position of a crop has, down and across."""
-    counts = [abs(length - size) + 1 for length in photo.shape[:2]]
+    """Evenly spread over 0..1, down and across: three times as many as a crop has positions along each side."""
+    counts = [3 * (abs(length - size) + 1) for length in photo.shape[:2]]
     steps = [(np.arange(count) + 0.5) / count for count in counts]
     return np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 2)
 
@@ -52,8 +53,9 @@ def test_places_share_out_all_crops_of_torchvision_equally(size: int) -> None:
     crop = v2.RandomCrop(size, pad_if_needed=True)
     for index, photo in enumerate(photos()):
         where_B2 = places(photo, size)
-        ours = [square.tobytes() for square in ragged(size).take(np.full(len(where_B2), index), where_B2)]
-        assert len(set(ours)) == len(ours) == np.prod([abs(length - size) + 1 for length in photo.shape[:2]])
+        ours = Counter(square.tobytes() for square in ragged(size).take(np.full(len(where_B2), index), where_B2))
+        assert len(ours) == np.prod([abs(length - size) + 1 for length in photo.shape[:2]])
+        assert set(ours.values()) == {9}
         assert {cut(crop, photo).tobytes() for _ in range(40)} <= set(ours)
 
 
