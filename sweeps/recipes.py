@@ -63,13 +63,12 @@ RECIPES = {
             "batch_size": 64,
             "precision": "float32",
             "epochs": 10,
-            "objective.temperature": 4.0,
-            "objective.weight": 0.7,
         },
         special={
             Role.PRETRAIN: {"epochs": 6, "optimizer.lr": 1e-3, "batch_size": 32},
             Role.TEACHER: {"epochs": 8, "optimizer.lr": 1e-3, "batch_size": 32},
             Role.VARIANT: {"epochs": 3},
+            "kd": {"objective.temperature": 4.0, "objective.weight": 0.7},
         },
     ),
     "course": Recipe(
@@ -90,10 +89,8 @@ RECIPES = {
             "batch_size": 32,
             "precision": "float32",
             "epochs": 200,
-            "objective.temperature": 20.0,
-            "objective.weight": 0.5,
         },
-        special={Role.VARIANT: {"epochs": 50}},
+        special={Role.VARIANT: {"epochs": 50}, "kd": {"objective.temperature": 20.0, "objective.weight": 0.5}},
     ),
 }
 

@@ -1,8 +1,9 @@
 """One teacher or three: a student distilled from its teacher, and from the mean of three.
 
 Question: is the mean of several teachers' logits a better teacher than one of them?
-Cost: 3 students, 3 teachers and their pretrainings per seed; about 6 minutes on 2 cores with plates and `quick`.
-Expected: a point or less, for three times the teachers (Hinton et al. 2015, arXiv 1503.02531, section 3, distil ten).
+Cost: 3 students, 3 teachers and their pretrainings per seed; about 6 minutes on 2 cores with plates and `quick`
+(estimated from the report's epochs).
+Expected: a point or less, for three times the teachers (Hinton et al. 2015, arXiv 1503.02531, section 4, distil ten).
 """
 
 from typing import Any

@@ -2,7 +2,8 @@
 
 Question: over the same teacher, recipe and views, which loss does the student gain most from, and is plain
 distillation ever beaten? Each objective has its own defaults; `--grid dkd:objective.beta=1,8` looks further.
-Cost: 9 runs and a pretraining per seed; about 5 minutes on 2 cores with plates and the recipe `quick`.
+Cost: 9 runs and a pretraining per seed; about 5 minutes on 2 cores with plates and the recipe `quick`
+(estimated from the report's epochs).
 Expected: differences of a point or less at equal recipe, within a seed's spread; funmatch is behind in short
 trainings (Beyer et al. 2021 train for thousands of epochs).
 """

@@ -12,6 +12,7 @@ from sweeps.catalog import report
 from sweeps.context import check_settings
 from sweeps.plan import Job, Plan, make_plan
 from sweeps.recipes import RECIPES, Setting, parse_setting, recipe
+from trainers import plugins
 from trainers.errors import PluginError, SpecError
 from trainers.spec import Role, RunSpec, Weights, flatten, settable_keys, to_dict
 
@@ -212,6 +213,14 @@ def test_an_objective_that_ignores_its_teacher_is_refused(make_context: Any) -> 
 def test_the_model_of_a_label_can_be_chosen_by_name_and_keeps_the_data_shape(make_context: Any) -> None:
     model = by_label(make_context("conv_plain:model.name=conv_group"))["conv_plain"].spec.model
     assert (model.name, model.args["num_classes"], model.args["image_size"]) == ("conv_group", 11, 32)
+
+
+@pytest.mark.parametrize("recipe_name", sorted(RECIPES))
+@pytest.mark.parametrize("objective", ["dkd", "dist", "attention", "hint"])
+def test_other_objectives_keep_their_own_arguments(make_context: Any, recipe_name: str, objective: str) -> None:
+    settings = f"student_kd_scratch:objective.name={objective}"
+    spec = by_label(make_context(settings, recipe_name=recipe_name))["student_kd_scratch"].spec
+    assert spec.objective.args == plugins.resolve(plugins.Kind.OBJECTIVE, objective, {})
 
 
 def test_a_setting_can_be_for_the_jobs_of_a_model_or_of_an_objective(make_context: Any) -> None:
