@@ -38,7 +38,7 @@ def given_teacher(file: str | None, model_name: str | None) -> GivenTeacher | No
             raise WeightsError(f"--teacher-model {model_name} is for --teacher FILE, and there is none; give one")
         return None
     model = model_name or "resnet18"
-    plugins.source_file(Kind.MODEL, model)
+    plugins.source_file(Kind.MODEL, plugins.parse(Kind.MODEL, model)[0])
     try:
         digest = file_digest(Path(file).expanduser().absolute())
     except OSError as error:

@@ -150,6 +150,13 @@ def test_another_architecture_is_one_line_even_if_the_file_was_kept_before(petit
     assert line.startswith(f"{teacher}: weights do not fit model 'student': ")
 
 
+def test_a_teachers_model_may_be_a_name_with_its_main_argument(petite: Any, teacher: Path) -> None:
+    arguments = options(petite, teacher, "--teacher-model", "torchvision:resnet18", "--only", "teacher_given")
+    outcome = petite.main(*arguments)
+    assert outcome.code == 0, outcome
+    assert "torchvision" in (petite.store / "runs").joinpath(next(iter(petite.num_attempts)), "spec.json").read_text()
+
+
 def test_a_start_for_finetuning_that_was_kept_before_is_checked_again_as_a_teacher(petite: Any, teacher: Path) -> None:
     state = torch.load(teacher)
     torch.save({**state, "fc.weight": torch.zeros(4, 512), "fc.bias": torch.zeros(4)}, teacher)
