@@ -67,6 +67,13 @@ def test_prepared_arrays_are_the_pictures_and_labels(store: Store, photos: Any, 
         start += len(labels)
 
 
+def test_prepared_pictures_are_mapped_and_cannot_be_written(store: Store, photos: Any) -> None:
+    pictures, _ = load_split(store, prepare_quietly(store, photos("data", WHOLE)).fingerprint, Split.TRAIN)
+    assert isinstance(pictures._images, np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        pictures._images[0] = 0
+
+
 def test_taking_pictures_gives_copies_and_leaves_the_prepared_ones_alone(store: Store, photos: Any) -> None:
     pictures, _ = load_split(store, prepare_quietly(store, photos("data", WHOLE)).fingerprint, Split.TRAIN)
     before = everything(pictures)
