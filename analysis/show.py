@@ -9,8 +9,9 @@ from typing import Any
 from analysis.evidence import Evidence, status_of
 from analysis.words import clean, size_text
 from trainers.attempt import Attempt
+from trainers.fields import flatten
 from trainers.removal import files_below, size_bytes
-from trainers.spec import RunSpec, flatten, run_id
+from trainers.spec import RunSpec, run_id
 from trainers.storage import Store
 
 _OWN = ("files", "environment", "parent_weights", "run_id", "group_id", "attempt")
@@ -71,8 +72,7 @@ def _section(title: str, fields: Mapping[str, Any]) -> Iterator[str]:
 
 def _own_fields(spec: RunSpec) -> dict[str, Any]:
     """The spec without its parents, which have lines of their own."""
-    own = dataclasses.replace(spec, teacher=None, co_teachers=(), init_run=None)
-    return {key: value for key, value in flatten(own).items() if value is not None}
+    return {key: value for key, value in flatten(spec.without_parents()).items() if value is not None}
 
 
 def _parents(spec: RunSpec, evidence: Mapping[str, Evidence]) -> dict[str, Any]:

@@ -105,7 +105,8 @@ def run(*, store: str | Path = STORE, command: str | None = None, **options: Unp
     started = time.monotonic()
     request, execution = read_options(options)
     say = silent if execution.quiet else _say
-    request = with_plugins(request, place := Store(store))
+    place = Store(store)
+    request = with_plugins(request, place)
     place.open()
     sweep = make_sweep(place, request, data_prepared_first(place, preparation_line(say)))
     check_budget(sweep.plan, request.budget_params)

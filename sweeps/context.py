@@ -10,20 +10,10 @@ from sweeps.plan import Job, base_label, point_label, short_name
 from sweeps.recipes import Setting
 from trainers import plugins
 from trainers.errors import SpecError
+from trainers.fields import NOT_SETTABLE, settable_keys
 from trainers.plugins import Kind
 from trainers.result import Manifest
-from trainers.spec import (
-    NOT_SETTABLE,
-    Choice,
-    OptimizerName,
-    Role,
-    RunSpec,
-    ScheduleName,
-    Weights,
-    from_dict,
-    settable_keys,
-    to_dict,
-)
+from trainers.spec import Choice, OptimizerName, Role, RunSpec, ScheduleName, Weights, from_dict, to_dict
 
 PLUGIN_KINDS = {"model": Kind.MODEL, "objective": Kind.OBJECTIVE}
 PLUGIN_NAMES = ("model.name", "objective.name")
@@ -193,7 +183,9 @@ def _settable_keys(spec: RunSpec) -> tuple[str, ...]:
 def _check_effect(setting: Setting, jobs: list[Job], option: str) -> None:
     """SpecError for a value that every job it was meant for ignores."""
     if all(job.spec.epochs == 0 for job in jobs) and not _is_about_the_network(setting):
-        raise SpecError(f"--set {setting.key}={setting.value} has no effect on {jobs[0].label}, which is not trained")
+        raise SpecError(
+            f"{option} {setting.key}={setting.value} has no effect on {jobs[0].label}, which is not trained"
+        )
     ignored = {
         "optimizer.momentum": all(job.spec.optimizer.name is OptimizerName.ADAMW for job in jobs),
         "schedule.warmup_fraction": all(job.spec.schedule.name is not ScheduleName.ONE_CYCLE for job in jobs),
@@ -246,24 +238,19 @@ def _checked(content: dict[str, Any], label: str) -> RunSpec:
         raise SpecError(f"job {label!r}: {error}") from error
 
 
-def _says(content: dict[str, Any], constant: str) -> bool:
-    """What the job's objective declares of itself."""
-    return bool(plugins.constant(Kind.OBJECTIVE, content["objective"]["name"], constant, False))
-
-
 def _check_objective(content: dict[str, Any], label: str) -> None:
     """SpecError for pictures or teachers that the objective cannot work with."""
     name, mixup = content["objective"]["name"], content["augment"].get("mixup_alpha", 0.0)
-    if _says(content, "NEEDS_HARD_LABELS") and mixup:
+    if plugins.says(Kind.OBJECTIVE, name, "NEEDS_HARD_LABELS") and mixup:
         raise SpecError(f"job {label!r}: objective {name!r} needs one label per picture; set augment.mixup_alpha=0")
-    if _says(content, "NEEDS_MIXUP") and not mixup:
+    if plugins.says(Kind.OBJECTIVE, name, "NEEDS_MIXUP") and not mixup:
         raise SpecError(f"job {label!r}: objective {name!r} needs mixed pictures; set augment.mixup_alpha (1 is usual)")
-    if _says(content, "NEEDS_FEATURES") and content["co_teachers"]:
+    if plugins.says(Kind.OBJECTIVE, name, "NEEDS_FEATURES") and content["co_teachers"]:
         raise SpecError(f"job {label!r}: objective {name!r} compares the maps of one teacher; give it no ensemble")
 
 
 def _check_teacher(content: dict[str, Any], label: str) -> None:
-    needs_teacher = _says(content, "NEEDS_TEACHER")
+    needs_teacher = plugins.says(Kind.OBJECTIVE, content["objective"]["name"], "NEEDS_TEACHER")
     if needs_teacher and content["teacher"] is None:
         raise SpecError(
             f"job {label!r}: objective {content['objective']['name']!r} needs a teacher; give one in the sweep"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from sweeps.passes import Pass, Setup
 from sweeps.request import ExecutionRequest
 from sweeps.sweep import Sweep, git_state, keep_weights, left_to_run, run_passes, set_aside_stale
-from sweeps.time_limit import TimeLimit
+from sweeps.time_limit import TimeLimit, end_of
 from trainers.result import Manifest
 from trainers.storage import Store
 
@@ -76,7 +75,7 @@ def carry_out(sweep: Sweep, store: Store, request: ExecutionRequest, console: Co
         is_live = console.is_terminal and not request.quiet
         if is_live:
             stack.enter_context(LiveTable(board, console))
-        end = math.inf if request.max_hours is None else started + request.max_hours * 3600
+        end = end_of(started, request.max_hours)
         limit = TimeLimit(end=end, clock=time.monotonic, seconds_left=board.job_seconds_left)
         progress = BoardProgress(board, silent if is_live else say)
         run_passes(sweep, store, set(to_run), setup, progress, execute, limit.allows)

@@ -25,7 +25,7 @@ Point = tuple[int, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """One `--grid`: a field's values, for every job or for those whose role or label is `scope`."""
+    """One `--grid`: a field's values, for every job or for those whose role, label, model or objective is `scope`."""
 
     key: str
     values: tuple[Any, ...]
@@ -51,7 +51,7 @@ class Expansion:
 
 
 def parse_axis(text: str) -> Axis:
-    """`[ROLE_OR_LABEL:]KEY=V1,V2,...`; commas within [ ] belong to a value; SpecError if it is not that."""
+    """`[WHO:]KEY=V1,V2,...`; commas within [ ] belong to a value; SpecError if it is not that."""
     scope, key, rest = split_setting(text, "--grid", "KEY=V1,V2,...", "--grid objective.temperature=1,4,20")
     parts = re.split(r",(?![^\[]*\])", rest)
     values = tuple(read_value(part.strip()) for part in parts)
@@ -136,7 +136,7 @@ def _id(job: Job) -> str:
 
 def _own_id(job: Job) -> str:
     """The identity of a job apart from its parents."""
-    return run_id(replace(job.spec, teacher=None, co_teachers=(), init_run=None))
+    return run_id(job.spec.without_parents())
 
 
 def _matters(index: int, ids: Mapping[Point, frozenset[str]]) -> bool:

@@ -11,8 +11,9 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from trainers.errors import PlanError
+from trainers.fields import flatten
 from trainers.result import Environment, PlannedJob, RunState
-from trainers.spec import Role, RunSpec, digest_of, flatten, group_id, run_id
+from trainers.spec import Role, RunSpec, digest_of, group_id, run_id
 
 
 def point_label(label: str, values: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from sweeps.recipes import Setting, parse_setting
 from sweeps.resources import Resources, parse_per_role, resources_per_role
 from sweeps.time_limit import parse_hours
 from trainers.errors import ResourceError, SpecError
+from trainers.images import Resize
 from trainers.spec import Role, from_dict
 
 T = TypeVar("T")
@@ -27,7 +28,7 @@ class Options(TypedDict, total=False):
     data: str
     image_size: int
     limit: int
-    resize: str
+    resize: Resize
     skip_bad_images: bool
     allow_leak: bool
     pretrained: str
@@ -64,7 +65,7 @@ class SweepRequest:
     data: str = "plates"
     image_size: int | None = None
     limit: int | None = None
-    resize: str = "fit"
+    resize: Resize = Resize.FIT
     skip_bad_images: bool = False
     allow_leak: bool = False
     pretrained: str | None = None

@@ -19,7 +19,6 @@ from sweeps.request import SweepRequest
 from sweeps.time_limit import always
 from trainers import plugins
 from trainers.errors import CorruptFileError, SpecError
-from trainers.images import Resize
 from trainers.plugin_folder import read_folder, use
 from trainers.plugins import Kind
 from trainers.prepare import DataRequest, parse_data, prepare, prepared
@@ -129,7 +128,7 @@ def _wishes(data: DataRequest, request: SweepRequest) -> DataRequest:
     """What the user says of all pictures, of the data and of what is pretrained on."""
     return dataclasses.replace(
         data,
-        resize=Resize(request.resize),
+        resize=request.resize,
         skip_bad_images=request.skip_bad_images,
         allow_leak=request.allow_leak,
     )

@@ -27,6 +27,11 @@ class TimeLimit:
         return rest > 0 and (self.seconds_left(job.id) or 0.0) <= rest
 
 
+def end_of(started: float, hours: float | None) -> float:
+    """When that many hours are over, in the seconds of `started`; never without a limit."""
+    return math.inf if hours is None else started + hours * 3600
+
+
 def always(job: Job) -> bool:
     """No limit."""
     return True

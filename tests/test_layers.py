@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("sweeps", "trainers", "analysis")
 
 WORDS = {"trainers.errors"}
-LANGUAGE = WORDS | {"trainers.spec", "trainers.plugins"}
+LANGUAGE = WORDS | {"trainers.spec", "trainers.fields", "trainers.plugins"}
 RECORDS = LANGUAGE | {"trainers.plugin_folder", "trainers.result", "trainers.files", "trainers.attempt"}
 RECORDS |= {"trainers.locks", "trainers.storage", "trainers.removal", "trainers.find_run"}
 TRAINING = {
@@ -39,6 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "trainers.execution": set(),
     "trainers.architectures": set(),
     "trainers.spec": WORDS | {"msgspec"},
+    "trainers.fields": WORDS | {"trainers.spec"},
     "trainers.plugins": WORDS,
     # layer 2: records and the store
     "trainers.plugin_folder": LANGUAGE,
@@ -74,7 +75,8 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.resources": RECORDS,
     "sweeps.context": RECORDS | {"sweeps.plan", "sweeps.recipes"},
     "sweeps.grid": RECORDS | {"sweeps.plan", "sweeps.recipes", "sweeps.context"},
-    "sweeps.request": RECORDS | {"sweeps.grid", "sweeps.recipes", "sweeps.resources", "sweeps.time_limit"},
+    "sweeps.request": RECORDS
+    | {"trainers.images", "sweeps.grid", "sweeps.recipes", "sweeps.resources", "sweeps.time_limit"},
     "sweeps.pretraining": RECORDS | {"trainers.prepare", "trainers.selection", "sweeps.context"},
     "sweeps.admission": RECORDS | {"sweeps.resources"},
     "sweeps.time_limit": RECORDS | {"sweeps.plan"},

@@ -32,7 +32,7 @@ class Criterion:
     """The objective of one training with its teachers, and what it learns besides the student."""
 
     def __init__(self, spec: RunSpec, store: Store, network: Network, device: torch.device) -> None:
-        needs_maps = bool(plugins.constant(Kind.OBJECTIVE, spec.objective.name, "NEEDS_FEATURES", False))
+        needs_maps = plugins.says(Kind.OBJECTIVE, spec.objective.name, "NEEDS_FEATURES")
         self._student = _outputs_of(network, spec, needs_maps)
         self.teacher_networks = [trained_network(teacher, store).to(device) for teacher in spec.teachers]
         pairs = zip(self.teacher_networks, spec.teachers, strict=True)

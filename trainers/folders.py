@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from trainers.errors import DataError
+from trainers.files import subfolders as folder_names
 from trainers.images import RawData, decode_image
 from trainers.result import Split
 from trainers.spec import digest_of
@@ -68,7 +69,7 @@ def split_folders(root: Path) -> dict[Split, Path]:
 
 def subfolders(folder: Path) -> list[Path]:
     """Folders in a folder, by name, but for hidden ones."""
-    return sorted(Path(entry) for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+    return [folder / name for name in folder_names(folder)]
 
 
 def files_in(folder: Path) -> list[Path]:

@@ -6,7 +6,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -36,20 +36,12 @@ def is_held(folder: Path) -> bool:
 
 def _acquired(folder: Path, operation: int) -> BinaryIO | None:
     """The locked file; None if the folder is not there, or went while we waited."""
-    try:
-        lock = (folder / LOCK).open("ab")
-    except FileNotFoundError:
-        return None
-    try:
+    with ExitStack() as stack, suppress(FileNotFoundError):
+        lock = stack.enter_context((folder / LOCK).open("ab"))
         _lock(lock, operation)
         if os.path.samestat(os.fstat(lock.fileno()), (folder / LOCK).stat()):
+            stack.pop_all()
             return lock
-    except FileNotFoundError:
-        pass
-    except BaseException:
-        lock.close()
-        raise
-    lock.close()
     return None
 
 

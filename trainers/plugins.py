@@ -120,6 +120,11 @@ def constant(kind: Kind, name: str, variable: str, default: Any) -> Any:
     return default
 
 
+def says(kind: Kind, name: str, declaration: str) -> bool:
+    """Whether the plug-in declares something of itself, as `NEEDS_TEACHER = True`."""
+    return bool(constant(kind, name, declaration, False))
+
+
 def arguments(kind: Kind, name: str) -> dict[str, Any]:
     """Keyword arguments of the plug-in's `build` function with their literal defaults, or REQUIRED."""
     file = source_file(kind, name)

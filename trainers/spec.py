@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -182,6 +181,10 @@ class RunSpec:
         """All runs that this one learns from; () for supervised training."""
         return () if self.teacher is None else (self.teacher, *self.co_teachers)
 
+    def without_parents(self) -> RunSpec:
+        """The same training, told apart from what it learns from and starts with."""
+        return dataclasses.replace(self, teacher=None, co_teachers=(), init_run=None)
+
     @property
     def parents(self) -> tuple[RunSpec, ...]:
         """The runs that must be finished before this one starts."""
@@ -277,32 +280,3 @@ def without_seeds(content: Any) -> Any:
     if not isinstance(content, dict):
         return content
     return {key: without_seeds(value) for key, value in content.items() if key not in ("seed", "view_seed")}
-
-
-def flatten(spec: RunSpec) -> dict[str, Any]:
-    """Dotted key -> value, parents included; `args` is not part of a key: `model.strides`, `co_teachers.0.epochs`."""
-    return dict(_flatten("", to_dict(spec)))
-
-
-def _flatten(prefix: str, content: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    for key, value in content.items():
-        name = prefix if key == "args" else f"{prefix}.{key}".lstrip(".")
-        if key == "co_teachers":
-            value = {str(index): teacher for index, teacher in enumerate(value)}
-        if isinstance(value, dict):
-            yield from _flatten(name, value)
-        else:
-            yield name, value
-
-
-NOT_SETTABLE = (
-    *("data", "seed", "teacher", "co_teachers", "init_run", "init_weights"),
-    *("model.num_classes", "model.image_size"),
-)
-"""What follows from the data, the seeds or other jobs."""
-
-
-def settable_keys(spec: RunSpec) -> tuple[str, ...]:
-    """The dotted keys that a user may set for this run."""
-    own = dataclasses.replace(spec, teacher=None, co_teachers=(), init_run=None)
-    return tuple(key for key in flatten(own) if key not in NOT_SETTABLE and not key.startswith("init_weights."))

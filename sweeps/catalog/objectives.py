@@ -38,14 +38,9 @@ def _of_seed(context: Context, seed: int) -> tuple[Job, ...]:
             seed=seed,
             objective=name,
             teacher=teacher,
-            settings=MIXUP if _says(name, "NEEDS_MIXUP") else None,
+            settings=MIXUP if plugins.says(Kind.OBJECTIVE, name, "NEEDS_MIXUP") else None,
         )
         for name in plugins.names(Kind.OBJECTIVE)
-        if _says(name, "NEEDS_TEACHER")
+        if plugins.says(Kind.OBJECTIVE, name, "NEEDS_TEACHER")
     ]
     return (*before, teacher, *alone, *distilled)
-
-
-def _says(name: str, constant: str) -> bool:
-    """What an objective's file declares of itself."""
-    return bool(plugins.constant(Kind.OBJECTIVE, name, constant, False))

@@ -103,6 +103,7 @@ def test_gather_and_rank_read_a_store_by_its_path(options: dict[str, Any]) -> No
         ({"sede": 3}, SpecError, "unknown option 'sede'; have: sweep, data, "),
         ({"limit": "many"}, SpecError, r"Expected `int`, got `str` - at `\$.limit`"),
         ({"sweep": "reprot"}, SweepError, "unknown sweep 'reprot'"),
+        ({"resize": "blur"}, SpecError, "Invalid enum value 'blur'"),
         ({"seeds": "x"}, SpecError, "--seeds 'x' is not a list of numbers"),
         ({"set": "epochs"}, SpecError, "--set 'epochs' is not KEY=VALUE"),
         ({"grid": {"epochs": 3}}, SpecError, "--grid 'epochs=3' has a single value"),

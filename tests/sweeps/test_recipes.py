@@ -14,7 +14,8 @@ from sweeps.plan import Job, Plan, make_plan
 from sweeps.recipes import RECIPES, Setting, parse_setting, recipe
 from trainers import plugins
 from trainers.errors import PluginError, SpecError
-from trainers.spec import Role, RunSpec, Weights, flatten, settable_keys, to_dict
+from trainers.fields import flatten, settable_keys
+from trainers.spec import Role, RunSpec, Weights, to_dict
 
 ROWS = {
     "pretrain": "resnet18",

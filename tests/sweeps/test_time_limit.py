@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from sweeps.frontier import Frontier
 from sweeps.plan import Job, make_plan
 from sweeps.progress import Board, BoardProgress, Phase
 from sweeps.resources import Resources
-from sweeps.time_limit import TimeLimit, parse_hours
+from sweeps.time_limit import TimeLimit, end_of, parse_hours
 from trainers.errors import ResourceError
 from trainers.spec import Role
 from trainers.storage import Store
@@ -124,6 +125,11 @@ def test_what_runs_when_the_time_is_up_runs_on_and_its_child_waits(make_day: Any
 @pytest.mark.parametrize(("text", "hours"), [(None, None), ("0.5", 0.5), ("12", 12.0), ("1e-3", 0.001)])
 def test_hours_are_a_number(text: str | None, hours: float | None) -> None:
     assert parse_hours(text) == hours
+
+
+@pytest.mark.parametrize(("hours", "end"), [(None, math.inf), (0.5, 1810.0), (12.0, 43_210.0)])
+def test_hours_are_counted_from_the_start_of_the_command(hours: float | None, end: float) -> None:
+    assert end_of(10.0, hours) == end
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "2h", ""])

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainers.errors import SpecError
+from trainers.fields import flatten, settable_keys
 from trainers.spec import (
     Augment,
     Choice,
@@ -25,11 +26,9 @@ from trainers.spec import (
     ScheduleName,
     Weights,
     canonical_json,
-    flatten,
     from_dict,
     group_id,
     run_id,
-    settable_keys,
     to_dict,
 )
 
