@@ -217,7 +217,7 @@ TWICE = """
 import logging, sys
 import ray
 from sweeps.api import run
-pictures, source, store = sys.argv[1:]
+pictures, source, store, other_code = sys.argv[1:]
 options = dict(data=f"parquet:{pictures}", source_data=f"parquet:{source}", pretrained="source", store=store,
                epochs=1, batch_size=16, only="conv_plain", quiet=True)
 first = run(**options)
@@ -226,7 +226,7 @@ ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
 second = run(seeds=1, **options)
 print("given Ray kept:", ray.is_initialized(), second.is_complete)
 ray.shutdown()
-ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": ""}})
+ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": other_code}})
 try:
     run(seeds=2, **options)
 except ValueError as error:
@@ -236,7 +236,11 @@ except ValueError as error:
 
 @pytest.mark.ray
 def test_ray_is_gone_after_a_call_and_one_that_was_there_is_used_and_kept(petite: Any, tmp_path: Path) -> None:
-    places = [str(place) for place in (petite.pictures, petite.source, petite.store)]
+    other = tmp_path / "other" / "sweeps"  # hides our code, be it installed or not
+    other.mkdir(parents=True)
+    (other / "__init__.py").touch()
+    (other / "execute.py").write_text("raise ImportError('other code')")
+    places = [str(place) for place in (petite.pictures, petite.source, petite.store, other.parent)]
     command = [sys.executable, "-W", "error::ResourceWarning", "-c", TWICE, *places]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300, env=environment)
