@@ -1,4 +1,4 @@
-"""DIST: distillation by correlation (Huang et al. 2022, arXiv 2205.10536, equations 8 to 11).
+"""DIST: distillation by correlation (Huang et al. 2022, arXiv 2205.10536).
 
 loss = CE(student, labels) + T^2 (b inter + g intra), with Pearson distances d = 1 - correlation between softmax
 probabilities at temperature T: `inter` between the rows of student and teacher (the classes of one picture),

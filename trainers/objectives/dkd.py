@@ -1,4 +1,4 @@
-"""Decoupled knowledge distillation (Zhao et al. 2022, arXiv 2203.08679, equations 6 and 8).
+"""Decoupled knowledge distillation (Zhao et al. 2022, arXiv 2203.08679).
 
 loss = CE(student, labels) + T^2 (a TCKD + b NCKD), the mean over the batch, with softmax at temperature T and
 TCKD = KL([p_t, 1 - p_t] of the teacher || the student's), the target class against all others together, and
