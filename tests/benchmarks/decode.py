@@ -1,0 +1,95 @@
+"""How fast pictures become prepared arrays, against one thread that opens and resizes them with PIL.
+
+    python tests/benchmarks/decode.py [--photos FOLDER] [--rounds 3]
+
+FOLDER has class folders of pictures; without it, painted plates are written as JPEG of 256 and 512 pixels.
+Every figure is taken beside its peer in the same round. Preparation also compares contents, writes the arrays
+and syncs them, which the loop does not; the loop's pictures are gone afterwards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from trainers.data import plates
+from trainers.prepare import DataRequest, prepare
+from trainers.result import Split
+from trainers.storage import Store
+
+NUM_PAINTED = 1000
+PAINTED_SIZES = (256, 512)
+"""Pixels per side of the painted pictures."""
+PREPARED_SIZES = (64, 128, 256)
+"""Pixels per side that they are prepared at."""
+
+
+def main() -> None:
+    """Print a Markdown table: a row per size of the pictures and of what they are made into."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--photos", type=Path, help="a folder of class folders (default: painted plates)")
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    num_workers = len(os.sched_getaffinity(0))
+    print(f"| pictures | prepared at | PIL loop, images/s | prepared by {num_workers} workers, images/s | ratio |")
+    print("|---|---:|---:|---:|---:|")
+    with tempfile.TemporaryDirectory() as temporary:
+        for name, folder in _trees(arguments.photos, Path(temporary)):
+            for size in PREPARED_SIZES:
+                print(_row(name, folder, size, arguments.rounds), flush=True)
+
+
+def _trees(photos: Path | None, temporary: Path) -> Iterator[tuple[str, Path]]:
+    if photos is not None:
+        yield str(photos), photos
+        return
+    for pixels in PAINTED_SIZES:
+        folder = temporary / f"painted-{pixels}"
+        for index in range(NUM_PAINTED):
+            file = folder / f"class {index % 10}" / f"{index}.jpg"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            plates.render("target", Split.TRAIN, index).resize((pixels, pixels)).save(file, quality=90)
+        yield f"{NUM_PAINTED} painted JPEG of {pixels} pixels", folder
+
+
+def _row(name: str, folder: Path, size: int, num_rounds: int) -> str:
+    pairs = [(_pil_speed(folder, size), _prepared_speed(folder, size)) for _ in range(num_rounds)]
+    loop, ours = (_range(speeds) for speeds in zip(*pairs, strict=True))
+    ratios = [ours / loop for loop, ours in pairs]
+    return f"| {name} | {size} | {loop} | {ours} | {min(ratios):.2f} to {max(ratios):.2f} |"
+
+
+def _range(speeds: tuple[float, ...]) -> str:
+    return f"{min(speeds):.0f} to {max(speeds):.0f}"
+
+
+def _pil_speed(folder: Path, size: int) -> float:
+    """Images per second of the loop that people write."""
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
+    start = time.perf_counter()
+    for file in files:
+        np.asarray(ImageOps.fit(Image.open(file).convert("RGB"), (size, size), method=Image.Resampling.BICUBIC))
+    return len(files) / (time.perf_counter() - start)
+
+
+def _prepared_speed(folder: Path, size: int) -> float:
+    """Images per second from files to arrays that a trial can map."""
+    with tempfile.TemporaryDirectory() as store:
+        request = DataRequest(name="images", path=str(folder), image_size=size)
+        start = time.perf_counter()
+        manifest = prepare(Store(store).open(), request, lambda done, total: None)
+        return sum(manifest.num_images.values()) / (time.perf_counter() - start)
+
+
+if __name__ == "__main__":
+    main()
