@@ -5,7 +5,7 @@ Shapes: N pictures, S pixels per side, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from trainers import plugins
 from trainers.augment import to_float
-from trainers.errors import PluginError, StoreError, UnknownRunError, WeightsError
+from trainers.errors import DataError, PluginError, StoreError, UnknownRunError, WeightsError
 from trainers.find_run import find_run
 from trainers.images import Resize, resized, upright_rgb
 from trainers.pictures import Pictures
@@ -36,8 +36,16 @@ class LoadedRun:
     image_size: int
     resize: Resize
 
+    def __repr__(self) -> str:
+        return f"LoadedRun({self.run_id}: {len(self.class_names)} classes, {self.image_size} pixels)"
+
     def preprocess(self, image: Image.Image) -> Tensor:
-        """(3, S, S) in 0..1, made as the pictures were made that the run was trained on."""
+        """(3, S, S) in 0..1, made as the pictures were made that the run was trained on; DataError if it is none."""
+        if not isinstance(image, Image.Image):
+            raise DataError(
+                f"a picture is of type {type(image).__name__}; "
+                "allowed: PIL images, as of Image.open(FILE) or Image.fromarray(uint8_HWC)"
+            )
         pixels_HWC = resized(upright_rgb(image), self.resize, self.image_size)
         sizes_N2 = np.array([pixels_HWC.shape[:2]])
         squares = Pictures(pixels_HWC.ravel(), sizes_N2, self.image_size)  # as they are validated: about the centre
@@ -45,7 +53,9 @@ class LoadedRun:
 
     def __call__(self, images: Image.Image | Sequence[Image.Image]) -> Tensor:
         """Logits (N, K) of one picture or several, on the CPU."""
-        batch = [images] if isinstance(images, Image.Image) else list(images)
+        batch = list(images) if isinstance(images, Iterable) else [images]
+        if not batch:
+            raise DataError("no picture was given; give a PIL image, or a list of them")
         device = next(self.network.parameters()).device
         images_NCHW = torch.stack([self.preprocess(image) for image in batch])
         with torch.inference_mode():

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from trainers.errors import CorruptFileError, PluginError, StoreError, SweepError, UnknownRunError, WeightsError
+from trainers.errors import CorruptFileError, DataError, PluginError, StoreError, SweepError, UnknownRunError, WeightsError
 from trainers.find_run import find_run
 from trainers.load_run import load_run
 from trainers.pictures import load_split
@@ -132,3 +132,25 @@ def test_a_folder_that_is_no_store_is_one_line(tmp_path: Path) -> None:
         load_run(tmp_path / "nothing", "abc")
     assert not (tmp_path / "nothing").exists()
     assert issubclass(StoreError, SweepError)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([], "no picture was given; give a PIL image, or a list of them"),
+        (np.zeros((8, 8, 3), np.uint8), "a picture is of type ndarray; allowed: PIL images, as of Image.open"),
+        (["photo.png"], "a picture is of type str; allowed: PIL images"),
+        ("photo.png", "a picture is of type str; allowed: PIL images"),
+        (Path("photo.png"), "a picture is of type .*Path; allowed: PIL images"),
+    ],
+)
+def test_what_is_no_picture_is_one_line(lab: Any, trained: Any, given: Any, message: str) -> None:
+    run = load_run(lab.store.root, run_id(trained))
+    with pytest.raises(DataError, match=message) as caught:
+        run.predict(given)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_loaded_run_is_one_short_line(lab: Any, trained: Any) -> None:
+    run = load_run(lab.store.root, run_id(trained))
+    assert repr(run) == f"LoadedRun({run_id(trained)}: 2 classes, 8 pixels)"
