@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +19,7 @@ from trainers.result import Failure, Manifest
 from trainers.spec import Weights, run_id
 from trainers.storage import CURVES, WEIGHTS, Store
 
+ROOT = Path(__file__).resolve().parents[2]
 OLD = "2020-01-01T00:00:00.000+00:00"
 
 
@@ -398,3 +401,17 @@ def test_data_of_an_older_version_is_noted_and_is_no_damage(lab: Any, family: di
 def test_a_folder_that_is_no_store_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path), "prune", "--unreferenced"]) == 2
     assert "holds no runs and no plans" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("module", ["analysis.store", "analysis.rank", "analysis.gather"])
+def test_a_reader_that_has_seen_enough_ends_the_command_quietly(
+    lab: Any, family: dict[str, str], module: str
+) -> None:
+    """As `head` does; the pipe has no reader any more when the first line is written."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", module, str(lab.store.root)]
+    options = {"analysis.store": ["show", "student@0"], "analysis.rank": ["--markdown"], "analysis.gather": []}[module]
+    done = subprocess.run([*command, *options], cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
