@@ -11,6 +11,7 @@ import pyarrow as pa
 from analysis.command import existing_store, exit_code
 from analysis.evidence import Evidence, nearest_failed, read_store, status_of
 from analysis.tables import CURVES_SCHEMA, RUNS_SCHEMA, Row, count_line, to_table, write_tables
+from analysis.words import counted
 from trainers.errors import CorruptFileError
 from trainers.result import Environment, Result, Status
 from trainers.spec import RunSpec, canonical_json, group_id, run_id, to_dict
@@ -199,7 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _print_tables(store: Store) -> None:
     tables = gather(store)
-    print(f"{store.table_file('runs')} and {store.table_file('curves').name}: {tables.curves.num_rows} epochs")
+    print(f"{store.table_file('runs')} and {store.table_file('curves').name}: {counted(tables.curves.num_rows, 'epoch')}")
     print(count_line(tables.runs["status"].to_pylist(), shows_zero_unfinished=True))
 
 

@@ -24,6 +24,7 @@ from analysis.reference import comparable, published
 from analysis.stats import Summary, pareto_front, summarize
 from analysis.tables import RUNS_SCHEMA, STATUSES, Row, group_label, to_frame, to_rows, to_table, write_tables
 from analysis.variants import mark_variants
+from analysis.words import counted
 from trainers.errors import PlanError
 from trainers.result import PlanRecord, Status
 from trainers.spec import Role
@@ -109,7 +110,7 @@ def select(runs: pd.DataFrame, plan: PlanRecord) -> pd.DataFrame:
     jobs = {job.run_id: job for job in plan.jobs}
     rows = [row for row in to_rows(runs, RUNS_SCHEMA) if row["run_id"] in jobs]
     if len(rows) < len(jobs):
-        raise PlanError(f"{len(jobs) - len(rows)} runs of plan {plan.plan_id} are not in the table; gather again")
+        raise PlanError(f"{counted(len(jobs) - len(rows), 'run')} of plan {plan.plan_id} missing from the table; gather again")
     for row in rows:
         job, teacher = jobs[row["run_id"]], jobs.get(row["teacher_run_id"])
         row |= {"label": job.label, "role": job.role.value, "plan_id": plan.plan_id, "sweep": plan.sweep}

@@ -227,6 +227,8 @@ def _size(value: int | None) -> str:
 def _macs(value: int | None) -> str:
     if value is None:
         return ""
+    if value < 1e6:
+        return f"{value / 1e3:.1f} k"
     return f"{value / 1e6:.1f} M" if value < 1e9 else f"{value / 1e9:.2f} G"
 
 

@@ -13,7 +13,7 @@ from analysis.listing import make_table, print_plans, print_runs, print_table
 from analysis.prune import Wishes
 from analysis.show import log_lines, show_lines
 from analysis.verify import parts
-from analysis.words import age_text, clean, parse_age, size_text
+from analysis.words import age_text, clean, counted, parse_age, size_text
 from trainers.errors import SpecError
 from trainers.find_run import find_run
 from trainers.removal import remove
@@ -101,7 +101,7 @@ def _prune(store: Store, options: argparse.Namespace) -> None:
     if not options.dry_run:
         _remove(store, items)
     verb = "would be removed (dry run)" if options.dry_run else "removed"
-    print(f"{len(items)} things {verb}: {sum(item.size_bytes for item in items):,} bytes")
+    print(f"{counted(len(items), 'thing')} {verb}: {sum(item.size_bytes for item in items):,} bytes")
 
 
 def _wishes(options: argparse.Namespace) -> Wishes:
@@ -135,7 +135,7 @@ def _verify(store: Store) -> int:
         note = "note: " if problem.is_note else ""
         print(clean(f"{note}{problem.about}: {problem.what}; {problem.to_do}"))
     num_damaged = sum(not problem.is_note for problem in found)
-    print(f"{len(everything)} things verified, {num_damaged} problems")
+    print(f"{counted(len(everything), 'thing')} verified, {counted(num_damaged, 'problem')}")
     return num_damaged
 
 

@@ -124,6 +124,11 @@ def test_markup_and_control_characters_in_a_label_are_text(lab: Any, make_spec: 
     assert "\x1b" not in text
 
 
+def test_the_work_of_a_tiny_network_is_not_shown_as_none(lab: Any, make_spec: Any) -> None:
+    lab.finish(make_spec(), num_macs=40_320)
+    assert "40.3 k" in printed(lab, 200, all_runs=True)
+
+
 def test_markdown_has_one_row_per_group_and_escapes_labels(lab: Any, make_spec: Any) -> None:
     lab.finish(make_spec(), 0.8, num_params=1_000)
     lab.plan(("a|b<i>", make_spec()))

@@ -377,7 +377,7 @@ def test_one_flipped_bit_is_one_line_that_says_where_and_what_to_do(
     flip(file)
     code, text = run_command("verify")
     line, total = text.splitlines()
-    assert code == 1 and total == "7 things verified, 1 problems"
+    assert code == 1 and total == "7 things verified, 1 problem"
     assert str(file) in line and ("delete" in line or "run its sweep again" in line)
 
 
