@@ -17,7 +17,7 @@ PACKAGES = ("sweeps", "trainers", "analysis")
 WORDS = {"trainers.errors"}
 LANGUAGE = WORDS | {"trainers.spec", "trainers.fields", "trainers.plugins"}
 RECORDS = LANGUAGE | {"trainers.plugin_folder", "trainers.result", "trainers.files", "trainers.attempt"}
-RECORDS |= {"trainers.locks", "trainers.storage", "trainers.removal", "trainers.find_run"}
+RECORDS |= {"trainers.locks", "trainers.storage", "trainers.removal", "trainers.find_run", "trainers.titles"}
 TRAINING = {
     f"trainers.{name}"
     for name in (
@@ -49,7 +49,8 @@ ALLOWED: dict[str, set[str]] = {
     "trainers.locks": set(),
     "trainers.storage": RECORDS | {"msgspec"},
     "trainers.removal": LANGUAGE | {"trainers.result", "trainers.files", "trainers.attempt", "trainers.storage"},
-    "trainers.find_run": LANGUAGE | {"trainers.storage"},
+    "trainers.titles": LANGUAGE | {"trainers.storage"},
+    "trainers.find_run": LANGUAGE | {"trainers.storage", "trainers.titles"},
     # layer 3: pictures
     "trainers.images": RECORDS | IMAGES,
     "trainers.folders": RECORDS | IMAGES | {"trainers.images"},
