@@ -14,11 +14,12 @@ from analysis.words import age_text, clean, count_text, counted, size_text
 from trainers.errors import PlanError
 from trainers.removal import size_bytes
 from trainers.storage import Store
+from trainers.titles import data_title, model_title
 
 WIDTH_OF_A_FILE = 1000
 """Columns for a table that goes to no terminal: one line per row."""
 
-_COLUMNS = ("run", "job", "role", "model", "status", "val. %", "params", "size", "age")
+_COLUMNS = ("run", "job", "role", "model", "data", "status", "val. %", "params", "size", "age")
 _NUMBERS = ("val. %", "params", "size", "age")
 
 
@@ -60,7 +61,8 @@ def _run_table(
             run[:length],
             clean(f"{known.job.label}@{known.job.seed}" if known.job else "(in no plan)"),
             known.job.role.value if known.job else "",
-            clean(known.spec.model.name) if known.spec else "?",
+            clean(model_title(known.spec.model)) if known.spec else "?",
+            clean(data_title(store, known.spec.data)) if known.spec else "?",
             status_of(run, evidence),
             f"{100 * result.best_validation_accuracy:.2f}" if result else "",
             count_text(result.num_params if result else None),

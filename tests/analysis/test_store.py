@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from analysis.store import main
 from trainers.files import encode_record
 from trainers.result import Failure, Manifest
-from trainers.spec import Weights, run_id
+from trainers.spec import Choice, Weights, run_id
 from trainers.storage import CURVES, WEIGHTS, Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -88,13 +89,27 @@ def test_the_list_has_a_row_per_run_and_the_room_that_each_kind_takes(
 ) -> None:
     code, text = run_command("list")
     rows = [line.split() for line in text.splitlines()]
-    assert code == 0 and rows[0] == ["run", "job", "role", "model", "status", "val.", "%", "params", "size", "age"]
-    assert rows[1][:7] == [family["teacher"][:6], "teacher@0", "teacher", "resnet18", "ok", "90.00", "152"]
+    assert code == 0 and rows[0] == ["run", "job", "role", "model", "data", "status", "val.", "%", "params", "size", "age"]
+    assert rows[1][:6] == [family["teacher"][:6], "teacher@0", "teacher", "resnet18", "data", "f00d"]
+    assert rows[1][6:9] == ["ok", "90.00", "152"]
     assert rows[2][:2] == [family["student"][:6], "student@0"]
     assert {row[0] for row in rows[3:5]} == {family[name][:6] for name in ("loose", "better")}
     on_disk = sum(file.stat().st_size for file in (lab.store.root / "runs").rglob("*") if file.is_file())
     (total,) = [row for row in rows if row[0] == "runs"]
     assert total == ["runs", "4", "entries", f"{on_disk / 1e3:.0f}", "kB"]
+
+
+def test_the_list_tells_variants_of_a_model_and_sizes_of_a_data_set_apart(
+    lab: Any, make_spec: Any, run_command: Any
+) -> None:
+    put_data(lab.store, "f00d")
+    for architecture in ("resnet18", "resnet50"):
+        args = {"architecture": architecture, "num_classes": 11, "image_size": 8}
+        lab.finish(replace(make_spec(), model=Choice(name="torchvision", args=args)))
+    _, text = run_command("list")
+    assert {f"torchvision:{name} food11 8 px ok" for name in ("resnet18", "resnet50")} == {
+        " ".join(line.split()[4:9]) for line in text.splitlines()[1:3]
+    }
 
 
 def test_the_list_of_a_plan_has_its_runs_in_its_order_and_an_unknown_plan_is_one_line(
