@@ -200,7 +200,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _print_tables(store: Store) -> None:
     tables = gather(store)
-    print(f"{store.table_file('runs')} and {store.table_file('curves').name}: {counted(tables.curves.num_rows, 'epoch')}")
+    print(
+        f"{store.table_file('runs')} and {store.table_file('curves').name}: {counted(tables.curves.num_rows, 'epoch')}"
+    )
     print(count_line(tables.runs["status"].to_pylist(), shows_zero_unfinished=True))
 
 

@@ -110,7 +110,9 @@ def select(runs: pd.DataFrame, plan: PlanRecord) -> pd.DataFrame:
     jobs = {job.run_id: job for job in plan.jobs}
     rows = [row for row in to_rows(runs, RUNS_SCHEMA) if row["run_id"] in jobs]
     if len(rows) < len(jobs):
-        raise PlanError(f"{counted(len(jobs) - len(rows), 'run')} of plan {plan.plan_id} missing from the table; gather again")
+        raise PlanError(
+            f"{counted(len(jobs) - len(rows), 'run')} of plan {plan.plan_id} missing from the table; gather again"
+        )
     for row in rows:
         job, teacher = jobs[row["run_id"]], jobs.get(row["teacher_run_id"])
         row |= {"label": job.label, "role": job.role.value, "plan_id": plan.plan_id, "sweep": plan.sweep}

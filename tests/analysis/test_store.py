@@ -89,7 +89,19 @@ def test_the_list_has_a_row_per_run_and_the_room_that_each_kind_takes(
 ) -> None:
     code, text = run_command("list")
     rows = [line.split() for line in text.splitlines()]
-    assert code == 0 and rows[0] == ["run", "job", "role", "model", "data", "status", "val.", "%", "params", "size", "age"]
+    assert code == 0 and rows[0] == [
+        "run",
+        "job",
+        "role",
+        "model",
+        "data",
+        "status",
+        "val.",
+        "%",
+        "params",
+        "size",
+        "age",
+    ]
     assert rows[1][:6] == [family["teacher"][:6], "teacher@0", "teacher", "resnet18", "data", "f00d"]
     assert rows[1][6:9] == ["ok", "90.00", "152"]
     assert rows[2][:2] == [family["student"][:6], "student@0"]
@@ -419,9 +431,7 @@ def test_a_folder_that_is_no_store_is_refused(tmp_path: Path, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize("module", ["analysis.store", "analysis.rank", "analysis.gather"])
-def test_a_reader_that_has_seen_enough_ends_the_command_quietly(
-    lab: Any, family: dict[str, str], module: str
-) -> None:
+def test_a_reader_that_has_seen_enough_ends_the_command_quietly(lab: Any, family: dict[str, str], module: str) -> None:
     """As `head` does; the pipe has no reader any more when the first line is written."""
     reading, writing = os.pipe()
     os.close(reading)

@@ -12,7 +12,15 @@ import pytest
 import torch
 from PIL import Image
 
-from trainers.errors import CorruptFileError, DataError, PluginError, StoreError, SweepError, UnknownRunError, WeightsError
+from trainers.errors import (
+    CorruptFileError,
+    DataError,
+    PluginError,
+    StoreError,
+    SweepError,
+    UnknownRunError,
+    WeightsError,
+)
 from trainers.find_run import find_run
 from trainers.load_run import load_run
 from trainers.pictures import load_split
@@ -101,7 +109,7 @@ def test_of_many_runs_of_one_label_the_newest_eight_are_named(lab: Any, make_spe
     for spec in specs:
         lab.store.write_spec(spec)
         plan(lab, "student", spec, plan_id=f"p{spec.epochs}", at=f"2026-01-{spec.epochs:02}")
-    with pytest.raises(UnknownRunError, match="names 11 runs: .*; and 3 older; give the id of one") as caught:
+    with pytest.raises(UnknownRunError, match=r"names 11 runs: .*; and 3 older; give the id of one") as caught:
         find_run(lab.store, "student@0")
     assert [run_id(spec) in str(caught.value) for spec in specs] == 3 * [False] + 8 * [True]
 
