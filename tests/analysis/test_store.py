@@ -201,6 +201,22 @@ def test_pruning_removes_what_the_dry_run_said(lab: Any, family: dict[str, str],
     assert run_command("verify")[0] == 0
 
 
+def test_pruning_says_how_many_runs_plans_keep_and_which_command_takes_them(
+    lab: Any, family: dict[str, str], make_spec: Any, run_command: Any
+) -> None:
+    """The plan keeps both its runs; by force all that is not at work would go."""
+    way = "to remove them: prune --force --older-than AGE (or --keep-best N), without --unreferenced"
+    kept = f"2 more runs are kept because plans name or need them; {way}"
+    _, text = run_command("prune", "--unreferenced")
+    assert kept in text.splitlines()
+    _, text = run_command("prune", "--unreferenced", "--force", "--older-than", "30d")
+    assert kept in text.splitlines() and runs_left(lab, family) == ["teacher", "student"]
+    _, text = run_command("prune", "--older-than", "30d", "--keep-best", "1")
+    assert "1 more run is kept because a plan names or needs it; --force takes it too" in text.splitlines()
+    run_command("prune", "--force", "--older-than", "30d")
+    assert runs_left(lab, family) == [] and lab.store.plans() == ()
+
+
 def test_force_takes_what_plans_name_and_the_plan_with_its_last_run(
     lab: Any, family: dict[str, str], run_command: Any
 ) -> None:
