@@ -128,7 +128,7 @@ def write_ranking(store: Store, *, plan_id: str | None = None, all_runs: bool = 
     plan = None if all_runs else _plan(store, plan_id)
     runs: pd.DataFrame = gather(store).runs.to_pandas()
     selected = runs if plan is None else select(runs, plan)
-    ranking, gains = rank(selected), kd_gains(selected)
+    ranking, gains = rank(selected), kd_gains(selected, runs)
     write_tables(
         {
             store.table_file("ranking"): to_table(to_rows(ranking, RANKING_SCHEMA), RANKING_SCHEMA),
