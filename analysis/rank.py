@@ -44,6 +44,9 @@ RANKING_SCHEMA = pa.schema(
         pa.field("teacher_label", pa.string()),
         pa.field("data_name", pa.string()),
         pa.field("data_fingerprint", pa.string()),
+        pa.field("image_size", pa.int64()),
+        pa.field("resize", pa.string()),
+        pa.field("num_train_images", pa.int64()),
         pa.field("n", pa.int64(), nullable=False),
         pa.field("num_failed", pa.int64(), nullable=False),
         pa.field("num_blocked", pa.int64(), nullable=False),
@@ -68,11 +71,12 @@ RANKING_SCHEMA = pa.schema(
 )
 """One row per group. `n` counts finished seeds; sd, low and high (95 % t-interval) are null if n = 1.
 
-`variant` tells groups of one label and data apart (`epochs=20`); it is null where there is one such group.
+`variant` tells groups apart whose label and data have one name (`epochs=20`); it is null where there is one such group.
 """
 
-_OF_GROUP = ("group_id", "label", "role", "model", "objective", "teacher_label", "data_name", "data_fingerprint")
-_SAME_FOR_ALL_SEEDS = (*_OF_GROUP, "epochs", "num_params", "size_bytes", "num_macs")
+_OF_GROUP = ("group_id", "label", "role", "model", "objective", "teacher_label")
+_OF_DATA = ("data_name", "data_fingerprint", "image_size", "resize", "num_train_images")
+_SAME_FOR_ALL_SEEDS = (*_OF_GROUP, *_OF_DATA, "epochs", "num_params", "size_bytes", "num_macs")
 
 
 @dataclass(frozen=True, kw_only=True)
