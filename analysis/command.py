@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,9 @@ from trainers.storage import Store
 
 USER_ERROR = 2
 """Exit code of a mistake that one line explains."""
+
+PIPE_CLOSED = 141
+"""Exit code when nobody reads on (`| head`): 128 + SIGPIPE, as a shell has it of other commands."""
 
 
 def existing_store(root: str | Path, *, may_be_empty: bool = False) -> Store:
@@ -28,6 +32,10 @@ def exit_code(action: Callable[[], None]) -> int:
     """Do it; a SweepError, or what the disk refuses, becomes one line on stderr and exit code 2."""
     try:
         action()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at its end
+        return PIPE_CLOSED
     except (SweepError, OSError) as error:
         print("error:", " ".join(str(error).split()), file=sys.stderr)
         return USER_ERROR

@@ -72,11 +72,15 @@ class _Group:
         return [run for run in self.runs if run["status"] == Status.OK.value]
 
 
-def kd_gains(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row per distilled group (GAINS_SCHEMA), the largest gain in validation accuracy first."""
+def kd_gains(runs: pd.DataFrame, all_runs: pd.DataFrame | None = None) -> pd.DataFrame:
+    """One row per distilled group (GAINS_SCHEMA), the largest gain in validation accuracy first.
+
+    A twin that is only among `all_runs` of the store is not compared with; the note says how it would be.
+    """
     rows = to_rows(runs, RUNS_SCHEMA)
     groups = _groups(rows)
-    gains = [_gain_row(group, _twin(group, groups), rows) for group in groups if group.is_distilled]
+    known = groups if all_runs is None else _groups(to_rows(all_runs, RUNS_SCHEMA))
+    gains = [_gain_row(group, _twin(group, groups), rows, known) for group in groups if group.is_distilled]
     gains.sort(key=lambda row: (-(row["n"] > 0), -(row["validation_gain_mean"] or 0.0), row["label"] or ""))
     return to_frame(gains, GAINS_SCHEMA)
 
@@ -100,7 +104,7 @@ def _is_scratch(group: _Group) -> bool:
     return not group.is_distilled and group.spec["objective"]["name"] == "cross_entropy"
 
 
-def _gain_row(student: _Group, twin: _Group | None, rows: list[Row]) -> Row:
+def _gain_row(student: _Group, twin: _Group | None, rows: list[Row], known: list[_Group]) -> Row:
     validation, test = (_paired(student, twin, column) for column in (_VALIDATION, _TEST))
     teachers = _teachers(student, rows)
     names = {name: student.runs[0][name] for name in ("group_id", "teacher_group_id", "teacher_label")}
@@ -115,7 +119,7 @@ def _gain_row(student: _Group, twin: _Group | None, rows: list[Row]) -> Row:
         "num_test_pairs": test.n,
         **_gain_columns("validation_gain", validation),
         **_gain_columns("test_gain", test),
-        "note": "; ".join(_notes(student, twin, validation.n, teachers)) or None,
+        "note": "; ".join(_notes(student, twin, validation.n, teachers, known)) or None,
     }
 
 
@@ -146,10 +150,10 @@ def _mean(rows: list[Row], column: str) -> float | None:
     return summarize([row[column] for row in rows if row[column] is not None]).mean
 
 
-def _notes(student: _Group, twin: _Group | None, num_pairs: int, teachers: list[Row]) -> list[str]:
+def _notes(student: _Group, twin: _Group | None, num_pairs: int, teachers: list[Row], known: list[_Group]) -> list[str]:
     notes = []
     if twin is None:
-        notes.append("no scratch twin among these runs: the same recipe with cross_entropy and no teacher")
+        notes.append(_missing_twin(student, _twin(student, known)))
     elif num_pairs == 0:
         notes.append("no seed is finished on both sides")
     if twin is not None and twin.smoothing != student.smoothing:
@@ -158,3 +162,17 @@ def _notes(student: _Group, twin: _Group | None, num_pairs: int, teachers: list[
     if own is not None and teacher is not None and own > teacher:
         notes.append(f"beat its teacher by {100 * (own - teacher):.2f} points of validation accuracy")
     return notes
+
+
+def _missing_twin(student: _Group, elsewhere: _Group | None) -> str:
+    """What a student could be compared with, and how."""
+    if elsewhere is None:
+        return "no scratch twin among these runs: the same recipe with cross_entropy and no teacher"
+    labels = [group_label(group.runs) for group in (student, elsewhere)]
+    both = " ".join(f"--only {label.partition('/')[0]}" for label in labels if label)
+    ways = [both] if all(labels) else []
+    name = labels[1] or f"run {elsewhere.runs[0]['run_id']}"
+    return (
+        f"its scratch twin {name} is in this store but not among these runs: "
+        f"use {', or '.join([*ways, 'analysis.rank STORE --all'])}"
+    )

@@ -11,8 +11,9 @@ import pyarrow as pa
 from analysis.command import existing_store, exit_code
 from analysis.evidence import Evidence, nearest_failed, read_store, status_of
 from analysis.tables import CURVES_SCHEMA, RUNS_SCHEMA, Row, count_line, to_table, write_tables
+from analysis.words import counted
 from trainers.errors import CorruptFileError
-from trainers.result import Environment, Result, Status
+from trainers.result import Environment, Result, Split, Status
 from trainers.spec import RunSpec, canonical_json, group_id, run_id, to_dict
 from trainers.storage import WEIGHTS, Store
 
@@ -51,14 +52,14 @@ class Tables:
 def gather(store: Store) -> Tables:
     """Read all runs and plans of a store and write its two tables; a damaged file never stops it."""
     evidence = read_store(store)
-    data_names = _data_names(store, evidence)
-    runs = to_table((_run_row(run, evidence, data_names) for run in evidence), RUNS_SCHEMA)
+    data = _data_columns(store, evidence)
+    runs = to_table((_run_row(run, evidence, data) for run in evidence), RUNS_SCHEMA)
     curves = to_table((row for known in evidence.values() for row in _curve_rows(known)), CURVES_SCHEMA)
     write_tables({store.table_file("runs"): runs, store.table_file("curves"): curves})
     return Tables(runs=runs, curves=curves)
 
 
-def _run_row(run: str, evidence: Mapping[str, Evidence], data_names: Mapping[str, str]) -> Row:
+def _run_row(run: str, evidence: Mapping[str, Evidence], data: Mapping[str, Row]) -> Row:
     known = evidence[run]
     return {
         "run_id": run,
@@ -66,7 +67,7 @@ def _run_row(run: str, evidence: Mapping[str, Evidence], data_names: Mapping[str
         **_start_columns(known),
         **_plan_columns(known),
         **_status_columns(run, evidence),
-        **_spec_columns(known.spec, evidence, data_names),
+        **_spec_columns(known.spec, evidence, data),
         **(_result_columns(known.result) if known.result else {}),
     }
 
@@ -125,7 +126,7 @@ def _log_path(known: Evidence) -> str | None:
     return failure.log_path if failure and not log.exists() else str(log)
 
 
-def _spec_columns(spec: RunSpec | None, evidence: Mapping[str, Evidence], data_names: Mapping[str, str]) -> Row:
+def _spec_columns(spec: RunSpec | None, evidence: Mapping[str, Evidence], data: Mapping[str, Row]) -> Row:
     if spec is None:
         return {}
     return {
@@ -135,7 +136,7 @@ def _spec_columns(spec: RunSpec | None, evidence: Mapping[str, Evidence], data_n
         "model": spec.model.name,
         "objective": spec.objective.name,
         "data_fingerprint": spec.data,
-        "data_name": data_names.get(spec.data),
+        **data.get(spec.data, {}),
         "epochs": spec.epochs,
         "batch_size": spec.batch_size,
         "optimizer": spec.optimizer.name.value,
@@ -176,17 +177,23 @@ def _curve_rows(known: Evidence) -> list[Row]:
     return [{**common, **vars(record), "loss_parts": list(record.loss_parts.items())} for record in known.curves]
 
 
-def _data_names(store: Store, evidence: Mapping[str, Evidence]) -> dict[str, str]:
-    """Fingerprint -> name, from finished runs and, for data that nobody finished on, from its manifest."""
-    results = [(known.spec.data, known.result) for known in evidence.values() if known.spec and known.result]
-    names = {fingerprint: result.data_name for fingerprint, result in results}
-    fingerprints = {known.spec.data for known in evidence.values() if known.spec}
-    for fingerprint in fingerprints - set(names):
-        try:
-            names[fingerprint] = store.manifest(fingerprint).name
-        except CorruptFileError:
-            continue
-    return names
+def _data_columns(store: Store, evidence: Mapping[str, Evidence]) -> dict[str, Row]:
+    """Fingerprint -> what is known of the data, from its manifest; its name from finished runs, if there are any."""
+    specs = [known.spec for known in evidence.values() if known.spec]
+    columns = {data: _manifest_columns(store, data) for data in {spec.data for spec in specs}}
+    for known in evidence.values():
+        if known.spec and known.result:
+            columns[known.spec.data]["data_name"] = known.result.data_name
+    return columns
+
+
+def _manifest_columns(store: Store, fingerprint: str) -> Row:
+    try:
+        manifest = store.manifest(fingerprint)
+    except CorruptFileError:
+        return {}
+    sizes = {"image_size": manifest.image_size, "num_train_images": manifest.num_images.get(Split.TRAIN)}
+    return {"data_name": manifest.name, "resize": manifest.resize, **sizes}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -199,7 +206,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _print_tables(store: Store) -> None:
     tables = gather(store)
-    print(f"{store.table_file('runs')} and {store.table_file('curves').name}: {tables.curves.num_rows} epochs")
+    print(
+        f"{store.table_file('runs')} and {store.table_file('curves').name}: {counted(tables.curves.num_rows, 'epoch')}"
+    )
     print(count_line(tables.runs["status"].to_pylist(), shows_zero_unfinished=True))
 
 

@@ -50,7 +50,7 @@ def make_pruning(store: Store, wishes: Wishes, now: float) -> Pruning:
         gone = {item.name for item in items if item.kind == "data"}
         items += _leftover_items(store, gone, any(known.is_active for known in runs.values()), now)
     limit = wishes.older_than_seconds or 0.0
-    forced = doomed if wishes.unreferenced else removable_runs(runs, replace(wishes, force=True))
+    forced = removable_runs(runs, replace(wishes, force=True, unreferenced=False))
     return Pruning(
         items=tuple(item for item in items if item.kind == "plan" or item.age_seconds >= limit),
         num_spared_by_plans=len((forced & planned_runs(runs)) - doomed),

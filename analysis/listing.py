@@ -10,15 +10,16 @@ from rich.table import Table
 from analysis.evidence import Evidence, read_store, status_of
 from analysis.inventory import known_runs
 from analysis.prune import KnownRun
-from analysis.words import age_text, clean, count_text, size_text
+from analysis.words import age_text, clean, count_text, counted, size_text
 from trainers.errors import PlanError
 from trainers.removal import size_bytes
 from trainers.storage import Store
+from trainers.titles import data_title, model_title
 
 WIDTH_OF_A_FILE = 1000
 """Columns for a table that goes to no terminal: one line per row."""
 
-_COLUMNS = ("run", "job", "role", "model", "status", "val. %", "params", "size", "age")
+_COLUMNS = ("run", "job", "role", "model", "data", "status", "val. %", "params", "size", "age")
 _NUMBERS = ("val. %", "params", "size", "age")
 
 
@@ -30,7 +31,7 @@ def print_runs(store: Store, plan_id: str | None, now: float) -> None:
     print_table(_run_table(store, [run for run in chosen if run in runs], evidence, runs))
     missing = sum(run not in runs for run in chosen)
     if missing:
-        print(f"{missing} runs of the plan are not in the store")
+        print(f"{counted(missing, 'run')} of the plan {'is' if missing == 1 else 'are'} not in the store")
     if plan_id is None:
         print("\n".join(_totals(store)))
 
@@ -60,7 +61,8 @@ def _run_table(
             run[:length],
             clean(f"{known.job.label}@{known.job.seed}" if known.job else "(in no plan)"),
             known.job.role.value if known.job else "",
-            clean(known.spec.model.name) if known.spec else "?",
+            clean(model_title(known.spec.model)) if known.spec else "?",
+            clean(data_title(store, known.spec.data)) if known.spec else "?",
             status_of(run, evidence),
             f"{100 * result.best_validation_accuracy:.2f}" if result else "",
             count_text(result.num_params if result else None),
@@ -79,7 +81,8 @@ def _totals(store: Store) -> Iterator[str]:
     """What takes how much room, by the folders of the store."""
     for folder in sorted(path for path in store.root.iterdir() if path.is_dir()):
         number = sum(path.name != "requests" and not path.name.startswith(".") for path in folder.iterdir())
-        yield f"{clean(folder.name):10} {number:6} entries  {size_text(size_bytes(folder)):>9}"
+        noun = "entry" if number == 1 else "entries"
+        yield f"{clean(folder.name):10} {number:6} {noun:7}  {size_text(size_bytes(folder)):>9}"
     yield f"{'in all':10} {'':6}          {size_text(size_bytes(store.root.resolve())):>9}  {store.root}"
 
 

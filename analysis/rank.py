@@ -24,6 +24,7 @@ from analysis.reference import comparable, published
 from analysis.stats import Summary, pareto_front, summarize
 from analysis.tables import RUNS_SCHEMA, STATUSES, Row, group_label, to_frame, to_rows, to_table, write_tables
 from analysis.variants import mark_variants
+from analysis.words import counted
 from trainers.errors import PlanError
 from trainers.result import PlanRecord, Status
 from trainers.spec import Role
@@ -43,6 +44,9 @@ RANKING_SCHEMA = pa.schema(
         pa.field("teacher_label", pa.string()),
         pa.field("data_name", pa.string()),
         pa.field("data_fingerprint", pa.string()),
+        pa.field("image_size", pa.int64()),
+        pa.field("resize", pa.string()),
+        pa.field("num_train_images", pa.int64()),
         pa.field("n", pa.int64(), nullable=False),
         pa.field("num_failed", pa.int64(), nullable=False),
         pa.field("num_blocked", pa.int64(), nullable=False),
@@ -67,11 +71,12 @@ RANKING_SCHEMA = pa.schema(
 )
 """One row per group. `n` counts finished seeds; sd, low and high (95 % t-interval) are null if n = 1.
 
-`variant` tells groups of one label and data apart (`epochs=20`); it is null where there is one such group.
+`variant` tells groups apart whose label and data have one name (`epochs=20`); it is null where there is one such group.
 """
 
-_OF_GROUP = ("group_id", "label", "role", "model", "objective", "teacher_label", "data_name", "data_fingerprint")
-_SAME_FOR_ALL_SEEDS = (*_OF_GROUP, "epochs", "num_params", "size_bytes", "num_macs")
+_OF_GROUP = ("group_id", "label", "role", "model", "objective", "teacher_label")
+_OF_DATA = ("data_name", "data_fingerprint", "image_size", "resize", "num_train_images")
+_SAME_FOR_ALL_SEEDS = (*_OF_GROUP, *_OF_DATA, "epochs", "num_params", "size_bytes", "num_macs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +114,9 @@ def select(runs: pd.DataFrame, plan: PlanRecord) -> pd.DataFrame:
     jobs = {job.run_id: job for job in plan.jobs}
     rows = [row for row in to_rows(runs, RUNS_SCHEMA) if row["run_id"] in jobs]
     if len(rows) < len(jobs):
-        raise PlanError(f"{len(jobs) - len(rows)} runs of plan {plan.plan_id} are not in the table; gather again")
+        raise PlanError(
+            f"{counted(len(jobs) - len(rows), 'run')} of plan {plan.plan_id} missing from the table; gather again"
+        )
     for row in rows:
         job, teacher = jobs[row["run_id"]], jobs.get(row["teacher_run_id"])
         row |= {"label": job.label, "role": job.role.value, "plan_id": plan.plan_id, "sweep": plan.sweep}
@@ -125,7 +132,7 @@ def write_ranking(store: Store, *, plan_id: str | None = None, all_runs: bool = 
     plan = None if all_runs else _plan(store, plan_id)
     runs: pd.DataFrame = gather(store).runs.to_pandas()
     selected = runs if plan is None else select(runs, plan)
-    ranking, gains = rank(selected), kd_gains(selected)
+    ranking, gains = rank(selected), kd_gains(selected, runs)
     write_tables(
         {
             store.table_file("ranking"): to_table(to_rows(ranking, RANKING_SCHEMA), RANKING_SCHEMA),

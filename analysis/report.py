@@ -36,7 +36,7 @@ class _Column:
 
 def render(ranking: pd.DataFrame, gains: pd.DataFrame, runs: pd.DataFrame, console: Console) -> None:
     """Print the ranking with its count line, the gains of distillation, and every job without a result."""
-    groups = to_rows(ranking, RANKING_SCHEMA)
+    groups, legend = _numbered(to_rows(ranking, RANKING_SCHEMA), console.width)
     variants = {row["group_id"]: row["variant"] for row in groups}
     gain_rows, run_rows = (
         [{**row, "variant": variants.get(row["group_id"])} for row in rows]
@@ -44,12 +44,23 @@ def render(ranking: pd.DataFrame, gains: pd.DataFrame, runs: pd.DataFrame, conso
     )
     _line(console, "Ranking by validation accuracy: " + count_line([run["status"] for run in run_rows]), style="bold")
     _print_columns(console, _ranking_columns(groups))
-    for note in _ranking_notes(groups):
+    for note in (*legend, *_ranking_notes(groups)):
         _line(console, note)
     if gain_rows:
         _render_gains(gain_rows, console)
     for status in STATUSES[1:]:
         _render_missing(status, [run for run in run_rows if run["status"] == status], console)
+
+
+def _numbered(groups: list[Row], width: int) -> tuple[list[Row], list[str]]:
+    """The rows as they are, or with numbers for variants that leave no room for numbers beside them, and a legend."""
+    texts = list(dict.fromkeys(row["variant"] for row in groups if row["variant"]))
+    if max((len(_name(row)) for row in groups if row["variant"]), default=0) <= width // 2:
+        return groups, []
+    marks = {text: f"#{number}" for number, text in enumerate(texts, start=1)}
+    return [{**row, "variant": marks.get(row["variant"])} for row in groups], [
+        f"{mark}: {_clean(text)}" for text, mark in marks.items()
+    ]
 
 
 def to_markdown(ranking: pd.DataFrame) -> str:
@@ -71,8 +82,8 @@ def _count_line(groups: list[Row]) -> str:
 
 def _ranking_columns(groups: list[Row]) -> list[_Column]:
     validation, test = ([_interval(row, f"{kind}_accuracy") for row in groups] for kind in ("validation", "test"))
-    is_mixed = len({row["data_fingerprint"] for row in groups if row["data_name"] is not None}) > 1
-    data = [_Column(header="data", cells=[_clean(row["data_name"]) for row in groups], is_text=True)]
+    data = _Column(header="data", cells=_data_cells(groups), is_text=True)
+    is_mixed = len(set(filter(None, data.cells))) > 1
     has_reference = any(row["reference_accuracy"] is not None for row in groups)
     return [
         _Column(header="label", cells=[_name(row) for row in groups], is_text=True),
@@ -86,8 +97,21 @@ def _ranking_columns(groups: list[Row]) -> list[_Column]:
         _Column(header="MACs", cells=[_macs(row["num_macs"]) for row in groups]),
         *(_reference_columns(groups) if has_reference else []),
         _Column(header="train time", cells=[_duration(row["train_seconds_mean"]) for row in groups]),
-        *(data if is_mixed else []),
+        *([data] if is_mixed else []),
     ]
+
+
+def _data_cells(groups: list[Row]) -> list[str]:
+    """Name and size; the number of training pictures too where these do not tell the data apart."""
+    sizes = {row["data_fingerprint"]: _data(row) for row in groups}
+    is_limited = len(set(sizes.values())) < len(sizes)
+    counts = [_number(row["num_train_images"]) if is_limited else "" for row in groups]
+    return [_data(row) + (f", {count} train" if count else "") for row, count in zip(groups, counts, strict=True)]
+
+
+def _data(row: Row) -> str:
+    size = row["image_size"]
+    return _clean(row["data_name"]) + (f" {size} px" if size is not None else "")
 
 
 def _reference_columns(groups: list[Row]) -> list[_Column]:
@@ -227,6 +251,8 @@ def _size(value: int | None) -> str:
 def _macs(value: int | None) -> str:
     if value is None:
         return ""
+    if value < 1e6:
+        return f"{value / 1e3:.1f} k"
     return f"{value / 1e6:.1f} M" if value < 1e9 else f"{value / 1e9:.2f} G"
 
 

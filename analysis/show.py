@@ -10,6 +10,7 @@ from analysis.evidence import Evidence, status_of
 from analysis.words import clean, size_text
 from trainers.attempt import Attempt
 from trainers.fields import flatten
+from trainers.find_plugins import find_plugins
 from trainers.removal import files_below, size_bytes
 from trainers.spec import RunSpec, run_id
 from trainers.storage import Store
@@ -40,10 +41,12 @@ def show_lines(store: Store, run: str, evidence: Mapping[str, Evidence]) -> Iter
 
 
 def loading_code(store: Store, run: str) -> tuple[str, str, str]:
-    """Three lines of Python that load a run's network and classify pictures."""
+    """Three lines of Python that load a run's network, a user's own model too, and classify pictures."""
+    copy = find_plugins(store, run)
+    own = f", plugins={str(copy)!r}" if copy else ""
     return (
         "from trainers.load_run import load_run",
-        f"run = load_run({str(store.root)!r}, {run!r})",
+        f"run = load_run({str(store.root)!r}, {run!r}{own})",
         "probabilities = run.predict(pictures)  # of PIL; beside it: run.network, run.class_names, run.preprocess",
     )
 

@@ -13,7 +13,7 @@ from analysis.listing import make_table, print_plans, print_runs, print_table
 from analysis.prune import Wishes
 from analysis.show import log_lines, show_lines
 from analysis.verify import parts
-from analysis.words import age_text, clean, parse_age, size_text
+from analysis.words import age_text, clean, counted, parse_age, size_text
 from trainers.errors import SpecError
 from trainers.find_run import find_run
 from trainers.removal import remove
@@ -97,11 +97,22 @@ def _prune(store: Store, options: argparse.Namespace) -> None:
     if items:
         print_table(table)
     if pruning.num_spared_by_plans:
-        print(f"{pruning.num_spared_by_plans} more runs are kept because plans name or need them (see --force)")
+        print(_spared(pruning.num_spared_by_plans, is_unreferenced=options.unreferenced))
     if not options.dry_run:
         _remove(store, items)
     verb = "would be removed (dry run)" if options.dry_run else "removed"
-    print(f"{len(items)} things {verb}: {sum(item.size_bytes for item in items):,} bytes")
+    print(f"{counted(len(items), 'thing')} {verb}: {sum(item.size_bytes for item in items):,} bytes")
+
+
+def _spared(number: int, *, is_unreferenced: bool) -> str:
+    """Why runs stay that were asked for, and how to be rid of them."""
+    is_one = number == 1
+    why = "is kept because a plan names or needs it" if is_one else "are kept because plans name or need them"
+    them = "it" if is_one else "them"
+    way = f"--force takes {them} too"
+    if is_unreferenced:
+        way = f"to remove {them}: prune --force --older-than AGE (or --keep-best N), without --unreferenced"
+    return f"{counted(number, 'more run')} {why}; {way}"
 
 
 def _wishes(options: argparse.Namespace) -> Wishes:
@@ -135,7 +146,7 @@ def _verify(store: Store) -> int:
         note = "note: " if problem.is_note else ""
         print(clean(f"{note}{problem.about}: {problem.what}; {problem.to_do}"))
     num_damaged = sum(not problem.is_note for problem in found)
-    print(f"{len(everything)} things verified, {num_damaged} problems")
+    print(f"{counted(len(everything), 'thing')} verified, {counted(num_damaged, 'problem')}")
     return num_damaged
 
 

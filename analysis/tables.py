@@ -44,6 +44,8 @@ RUNS_SCHEMA = pa.schema(
         pa.field("objective", pa.string()),
         pa.field("data_name", pa.string()),
         pa.field("data_fingerprint", pa.string()),
+        pa.field("image_size", pa.int64()),
+        pa.field("resize", pa.string()),
         pa.field("epochs", pa.int64()),
         pa.field("batch_size", pa.int64()),
         pa.field("optimizer", pa.string()),

@@ -11,15 +11,16 @@ from trainers.spec import canonical_json
 
 _SEEDS = ("seed", "view_seed")
 _PLUGINS = ("model", "objective")
+_DATA = ("image_size", "train_images", "resize")
 
 
 def mark_variants(rows: list[Row], specs: Mapping[str, dict[str, Any]]) -> None:
-    """Fill in `variant` of the rows that share label and data; `specs` are plain specs by group id."""
+    """Fill in `variant` of the rows that share the names of label and data; `specs` are plain specs by group id."""
     alike: dict[tuple[str | None, str | None], list[Row]] = defaultdict(list)
     for row in rows:
-        alike[row["label"], row["data_fingerprint"]].append(row)
+        alike[row["label"], row["data_name"]].append(row)
     for (label, _), same in alike.items():
-        known = {row["group_id"]: specs[row["group_id"]] for row in same if row["group_id"] in specs}
+        known = {row["group_id"]: specs[row["group_id"]] | _of_data(row) for row in same if row["group_id"] in specs}
         differing = differences(known) if label is not None else {}
         for row in same:
             row["variant"] = differing.get(row["group_id"]) or None
@@ -30,7 +31,7 @@ def differences(specs: Mapping[str, dict[str, Any]]) -> dict[str, str]:
     fields = {group: dict(_fields(spec)) for group, spec in specs.items()}
     keys = dict.fromkeys(key for of_group in fields.values() for key in of_group)
     differing = [key for key in keys if len({of_group.get(key) for of_group in fields.values()}) > 1]
-    short = _texts(fields, [key for key in differing if not _follows_from_another(key, differing)])
+    short = _texts(fields, [key for key in differing if not _follows_from_another(key, differing, fields)])
     return short if len(set(short.values())) == len(short) else _texts(fields, differing)
 
 
@@ -41,12 +42,24 @@ def _texts(fields: Mapping[str, Mapping[str, str]], keys: list[str]) -> dict[str
     }
 
 
-def _follows_from_another(key: str, keys: list[str]) -> bool:
-    """Where one group has no teacher at all, or another model, the fields inside say nothing more."""
+def _of_data(row: Row) -> dict[str, Any]:
+    """What made other data of the same pictures, besides their size, as far as it is known."""
+    known = {"train_images": row["num_train_images"], "resize": row["resize"]}
+    return {key: value for key, value in known.items() if value is not None}
+
+
+def _follows_from_another(key: str, keys: list[str], fields: Mapping[str, Mapping[str, str]]) -> bool:
+    """Where one group has no teacher at all, or another model, the fields inside say nothing more.
+
+    Nor does a parent's field that is the same as the run's own, nor the fingerprint of data whose size differs.
+    """
     parts = key.split(".")
     outer = [".".join(parts[:end]) for end in range(1, len(parts))]
     names = [f"{name}.name" for name in outer if name.rpartition(".")[2] in _PLUGINS]
-    return any(name in keys and name != key for name in (*outer, *names))
+    names += _DATA if key == "data" else ()
+    own = [".".join(parts[start:]) for start in range(1, len(parts))]
+    is_own = any(name in keys and all(of.get(name) == of.get(key) for of in fields.values()) for name in own)
+    return is_own or any(name in keys and name != key for name in (*outer, *names))
 
 
 def _fields(spec: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -63,7 +76,7 @@ def _fields(spec: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
             yield name, str(len(value))
             yield from _fields({str(number): teacher for number, teacher in enumerate(value)}, f"{name}.")
         elif key not in _SEEDS:
-            yield name, _text(value)
+            yield f"{prefix.removesuffix('model.')}{key}" if key == "image_size" else name, _text(value)
 
 
 def _text(value: Any) -> str:

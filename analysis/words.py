@@ -24,6 +24,11 @@ def age_text(seconds: float) -> str:
     return f"{max(0, math.floor(seconds / _UNITS[unit]))} {unit}"
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 run`, `1,200 runs`, `2 entries`."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
 def count_text(number: int | None) -> str:
     """`152 k`, `11.2 M`; empty if unknown."""
     if number is None:

@@ -17,7 +17,8 @@ PACKAGES = ("sweeps", "trainers", "analysis")
 WORDS = {"trainers.errors"}
 LANGUAGE = WORDS | {"trainers.spec", "trainers.fields", "trainers.plugins"}
 RECORDS = LANGUAGE | {"trainers.plugin_folder", "trainers.result", "trainers.files", "trainers.attempt"}
-RECORDS |= {"trainers.locks", "trainers.storage", "trainers.removal", "trainers.find_run"}
+RECORDS |= {"trainers.locks", "trainers.storage", "trainers.removal"}
+RECORDS |= {"trainers.find_run", "trainers.find_plugins", "trainers.titles"}
 TRAINING = {
     f"trainers.{name}"
     for name in (
@@ -49,7 +50,9 @@ ALLOWED: dict[str, set[str]] = {
     "trainers.locks": set(),
     "trainers.storage": RECORDS | {"msgspec"},
     "trainers.removal": LANGUAGE | {"trainers.result", "trainers.files", "trainers.attempt", "trainers.storage"},
-    "trainers.find_run": LANGUAGE | {"trainers.storage"},
+    "trainers.titles": LANGUAGE | {"trainers.storage"},
+    "trainers.find_plugins": LANGUAGE | {"trainers.storage", "trainers.plugin_folder"},
+    "trainers.find_run": LANGUAGE | {"trainers.storage", "trainers.titles"},
     # layer 3: pictures
     "trainers.images": RECORDS | IMAGES,
     "trainers.folders": RECORDS | IMAGES | {"trainers.images"},

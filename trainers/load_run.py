@@ -5,7 +5,7 @@ Shapes: N pictures, S pixels per side, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +14,14 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from trainers import plugins
 from trainers.augment import to_float
-from trainers.errors import PluginError, StoreError, UnknownRunError, WeightsError
+from trainers.errors import DataError, PluginError, StoreError, UnknownRunError, WeightsError
+from trainers.find_plugins import find_plugins
 from trainers.find_run import find_run
 from trainers.images import Resize, resized, upright_rgb
 from trainers.pictures import Pictures
-from trainers.plugins import Kind
+from trainers.plugin_folder import read_folder, use
+from trainers.plugins import Kind, source_file
 from trainers.saved import trained_network
 from trainers.spec import RunSpec
 from trainers.storage import Store
@@ -36,8 +37,16 @@ class LoadedRun:
     image_size: int
     resize: Resize
 
+    def __repr__(self) -> str:
+        return f"LoadedRun({self.run_id}: {len(self.class_names)} classes, {self.image_size} pixels)"
+
     def preprocess(self, image: Image.Image) -> Tensor:
-        """(3, S, S) in 0..1, made as the pictures were made that the run was trained on."""
+        """(3, S, S) in 0..1, made as the pictures were made that the run was trained on; DataError if it is none."""
+        if not isinstance(image, Image.Image):
+            raise DataError(
+                f"a picture is of type {type(image).__name__}; "
+                "allowed: PIL images, as of Image.open(FILE) or Image.fromarray(uint8_HWC)"
+            )
         pixels_HWC = resized(upright_rgb(image), self.resize, self.image_size)
         sizes_N2 = np.array([pixels_HWC.shape[:2]])
         squares = Pictures(pixels_HWC.ravel(), sizes_N2, self.image_size)  # as they are validated: about the centre
@@ -45,7 +54,9 @@ class LoadedRun:
 
     def __call__(self, images: Image.Image | Sequence[Image.Image]) -> Tensor:
         """Logits (N, K) of one picture or several, on the CPU."""
-        batch = [images] if isinstance(images, Image.Image) else list(images)
+        batch = list(images) if isinstance(images, Iterable) else [images]
+        if not batch:
+            raise DataError("no picture was given; give a PIL image, or a list of them")
         device = next(self.network.parameters()).device
         images_NCHW = torch.stack([self.preprocess(image) for image in batch])
         with torch.inference_mode():
@@ -57,9 +68,11 @@ class LoadedRun:
         return self(images).softmax(dim=1)
 
 
-def load_run(store: str | Path, run: str) -> LoadedRun:
+def load_run(store: str | Path, run: str, *, plugins: str | Path | None = None) -> LoadedRun:
     """The network of a finished run, by its id, the beginning of it, or LABEL@SEED; its checksums are compared.
 
+    `plugins` is the folder with the user's own model, as run_all.py --plugins takes it, or the store's copy of it.
+    Its files are found from then on, in the place of any other user's folder.
     SweepError in one line: there is no such run, it is unfinished, a file is damaged, or the code of
     its model is not the code that it was trained with.
     """
@@ -68,6 +81,8 @@ def load_run(store: str | Path, run: str) -> LoadedRun:
         raise StoreError(f"no store at {opened.root}; give the folder that run_all.py --store was given")
     found = find_run(opened, run)
     _check_finished(opened, found)
+    if plugins is not None:
+        use(read_folder(Path(plugins)))
     spec = opened.spec(found)
     manifest = opened.manifest(spec.data)
     return LoadedRun(
@@ -88,10 +103,13 @@ def _check_finished(store: Store, run: str) -> None:
 
 def _network(store: Store, run: str, spec: RunSpec) -> nn.Module:
     try:
-        plugins.source_file(Kind.MODEL, spec.model.name)
+        source_file(Kind.MODEL, spec.model.name)
     except PluginError as error:
+        copy = find_plugins(store, run)
+        folder = repr(str(copy)) if copy else "FOLDER"
         raise PluginError(
-            f"run {run} is a model that is not here: {error}; use the code or the plug-ins that it was trained with"
+            f"run {run} is a model that is not here: {error}; "
+            f"give load_run(..., plugins={folder}), the plug-ins that it was trained with"
         ) from error
     try:
         return trained_network(spec, store)

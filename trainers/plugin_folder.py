@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from trainers import plugins
 from trainers.errors import PluginError
@@ -53,9 +55,19 @@ def read_folder(path: Path) -> PluginFolder:
 def use(folder: PluginFolder) -> None:
     """Have its files found beside ours, in this process, in the place of any other user's folder."""
     for name, kind in SUBFOLDERS.items():
-        place = folder.path / name
-        importlib.import_module(kind.value).__path__[1:] = [str(place)] if place.is_dir() else []
+        place, package = folder.path / name, importlib.import_module(kind.value)
+        package.__path__[1:] = [str(place)] if place.is_dir() else []
+        _forget_others(package)
     importlib.invalidate_caches()
+
+
+def _forget_others(package: ModuleType) -> None:
+    """What was imported from an earlier folder, for a file of the same name may be another."""
+    for name, module in tuple(sys.modules.items()):
+        outer, _, inner = name.rpartition(".")
+        if outer == package.__name__ and Path(str(module.__file__)).parent != Path(package.__path__[0]):
+            del sys.modules[name]
+            vars(package).pop(inner, None)
 
 
 def _check(file: Path, kind: Kind) -> None:

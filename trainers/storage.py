@@ -317,6 +317,10 @@ class Store:
             raise CorruptFileError(f"{path} was altered (it has {folder.digest}); run again with --plugins")
         return folder
 
+    def plugin_digests(self) -> tuple[str, ...]:
+        """All copies of users' plug-ins, sorted."""
+        return tuple(subfolders(self.root / "plugins"))
+
     def write_plugins(self, folder: PluginFolder) -> PluginFolder:
         """Copy a user's plug-ins to where every worker finds them; gives the copy."""
         target = self.root / "plugins" / folder.digest

@@ -10,6 +10,7 @@ import pytest
 
 from analysis.gains import GAINS_SCHEMA, kd_gains
 from analysis.gather import gather
+from analysis.rank import write_ranking
 from analysis.tables import to_rows
 from trainers.spec import Augment, Choice
 
@@ -71,6 +72,23 @@ def test_a_student_is_compared_with_the_same_recipe_only(lab: Any, make_spec: An
     assert "no scratch twin" in row["note"]
     lab.finish(make_spec(augment=Augment(horizontal_flip=True)), 0.7)
     assert gains(lab)[0]["validation_gain_mean"] == pytest.approx(0.1)
+
+
+def test_a_twin_that_is_in_the_store_but_not_in_the_plan_is_named_with_what_shows_it(lab: Any, make_spec: Any) -> None:
+    teacher = make_spec(model="resnet18")
+    for spec in (teacher, make_spec(teacher=teacher)):
+        lab.finish(spec)
+    lab.plan(("teacher", teacher), ("student_kd", make_spec(teacher=teacher)), at="2026-01-02")
+    (row,) = write_ranking(lab.store).gains.to_dict("records")
+    assert row["note"] == "no scratch twin among these runs: the same recipe with cross_entropy and no teacher"
+    lab.fail(make_spec())
+    lab.plan(("student_scratch", make_spec()), plan_id="other", at="2026-01-01")
+    (row,) = write_ranking(lab.store).gains.to_dict("records")
+    assert row["note"] == (
+        "its scratch twin student_scratch is in this store but not among these runs: "
+        "use --only student_kd --only student_scratch, or analysis.rank STORE --all"
+    )
+    assert write_ranking(lab.store, all_runs=True).gains["twin_label"].tolist() == ["student_scratch"]
 
 
 def test_the_twin_has_the_students_own_label_smoothing_if_there_is_one(lab: Any, make_spec: Any) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from analysis.rank import write_ranking
 from analysis.reference import PUBLISHED
 from analysis.report import render, to_markdown
+from trainers.result import Manifest
 
 
 def printed(lab: Any, width: int = 80, **options: Any) -> str:
@@ -122,6 +123,30 @@ def test_markup_and_control_characters_in_a_label_are_text(lab: Any, make_spec: 
     assert "[bold red]x[/]:smile:?[31m" in text
     assert "[/nope], seed 0: [/red] :boom: ?[2J" in text
     assert "\x1b" not in text
+
+
+def test_the_work_of_a_tiny_network_is_not_shown_as_none(lab: Any, make_spec: Any) -> None:
+    lab.finish(make_spec(), num_macs=40_320)
+    assert "40.3 k" in printed(lab, 200, all_runs=True)
+
+
+def test_data_sets_of_one_name_are_told_apart_by_their_size(lab: Any, make_spec: Any) -> None:
+    for number, size in enumerate((8, 16)):
+        manifest = Manifest(
+            fingerprint=f"d{number}",
+            name="food11",
+            origin="a test",
+            class_names=("a", "b"),
+            image_size=size,
+            num_images={"train": 1},
+            has_test_labels=False,
+        )
+        with lab.store.preparation("request") as folder:
+            (folder / "whole").mkdir()
+            lab.store.publish_data(folder / "whole", manifest, request="request")
+        lab.finish(make_spec(data=f"d{number}"))
+    text = printed(lab, 200, all_runs=True)
+    assert "food11 8 px" in text and "food11 16 px" in text
 
 
 def test_markdown_has_one_row_per_group_and_escapes_labels(lab: Any, make_spec: Any) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,9 +17,10 @@ import pytest
 from analysis.store import main
 from trainers.files import encode_record
 from trainers.result import Failure, Manifest
-from trainers.spec import Weights, run_id
+from trainers.spec import Choice, Weights, run_id
 from trainers.storage import CURVES, WEIGHTS, Store
 
+ROOT = Path(__file__).resolve().parents[2]
 OLD = "2020-01-01T00:00:00.000+00:00"
 
 
@@ -85,13 +89,39 @@ def test_the_list_has_a_row_per_run_and_the_room_that_each_kind_takes(
 ) -> None:
     code, text = run_command("list")
     rows = [line.split() for line in text.splitlines()]
-    assert code == 0 and rows[0] == ["run", "job", "role", "model", "status", "val.", "%", "params", "size", "age"]
-    assert rows[1][:7] == [family["teacher"][:6], "teacher@0", "teacher", "resnet18", "ok", "90.00", "152"]
+    assert code == 0 and rows[0] == [
+        "run",
+        "job",
+        "role",
+        "model",
+        "data",
+        "status",
+        "val.",
+        "%",
+        "params",
+        "size",
+        "age",
+    ]
+    assert rows[1][:6] == [family["teacher"][:6], "teacher@0", "teacher", "resnet18", "data", "f00d"]
+    assert rows[1][6:9] == ["ok", "90.00", "152"]
     assert rows[2][:2] == [family["student"][:6], "student@0"]
     assert {row[0] for row in rows[3:5]} == {family[name][:6] for name in ("loose", "better")}
     on_disk = sum(file.stat().st_size for file in (lab.store.root / "runs").rglob("*") if file.is_file())
     (total,) = [row for row in rows if row[0] == "runs"]
     assert total == ["runs", "4", "entries", f"{on_disk / 1e3:.0f}", "kB"]
+
+
+def test_the_list_tells_variants_of_a_model_and_sizes_of_a_data_set_apart(
+    lab: Any, make_spec: Any, run_command: Any
+) -> None:
+    put_data(lab.store, "f00d")
+    for architecture in ("resnet18", "resnet50"):
+        args = {"architecture": architecture, "num_classes": 11, "image_size": 8}
+        lab.finish(replace(make_spec(), model=Choice(name="torchvision", args=args)))
+    _, text = run_command("list")
+    assert {f"torchvision:{name} food11 8 px ok" for name in ("resnet18", "resnet50")} == {
+        " ".join(line.split()[4:9]) for line in text.splitlines()[1:3]
+    }
 
 
 def test_the_list_of_a_plan_has_its_runs_in_its_order_and_an_unknown_plan_is_one_line(
@@ -169,6 +199,22 @@ def test_pruning_removes_what_the_dry_run_said(lab: Any, family: dict[str, str],
     assert runs_left(lab, family) == ["teacher", "student"]
     assert len(lab.store.plans()) == 1
     assert run_command("verify")[0] == 0
+
+
+def test_pruning_says_how_many_runs_plans_keep_and_which_command_takes_them(
+    lab: Any, family: dict[str, str], make_spec: Any, run_command: Any
+) -> None:
+    """The plan keeps both its runs; by force all that is not at work would go."""
+    way = "to remove them: prune --force --older-than AGE (or --keep-best N), without --unreferenced"
+    kept = f"2 more runs are kept because plans name or need them; {way}"
+    _, text = run_command("prune", "--unreferenced")
+    assert kept in text.splitlines()
+    _, text = run_command("prune", "--unreferenced", "--force", "--older-than", "30d")
+    assert kept in text.splitlines() and runs_left(lab, family) == ["teacher", "student"]
+    _, text = run_command("prune", "--older-than", "30d", "--keep-best", "1")
+    assert "1 more run is kept because a plan names or needs it; --force takes it too" in text.splitlines()
+    run_command("prune", "--force", "--older-than", "30d")
+    assert runs_left(lab, family) == [] and lab.store.plans() == ()
 
 
 def test_force_takes_what_plans_name_and_the_plan_with_its_last_run(
@@ -374,7 +420,7 @@ def test_one_flipped_bit_is_one_line_that_says_where_and_what_to_do(
     flip(file)
     code, text = run_command("verify")
     line, total = text.splitlines()
-    assert code == 1 and total == "7 things verified, 1 problems"
+    assert code == 1 and total == "7 things verified, 1 problem"
     assert str(file) in line and ("delete" in line or "run its sweep again" in line)
 
 
@@ -398,3 +444,15 @@ def test_data_of_an_older_version_is_noted_and_is_no_damage(lab: Any, family: di
 def test_a_folder_that_is_no_store_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path), "prune", "--unreferenced"]) == 2
     assert "holds no runs and no plans" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("module", ["analysis.store", "analysis.rank", "analysis.gather"])
+def test_a_reader_that_has_seen_enough_ends_the_command_quietly(lab: Any, family: dict[str, str], module: str) -> None:
+    """As `head` does; the pipe has no reader any more when the first line is written."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", module, str(lab.store.root)]
+    options = {"analysis.store": ["show", "student@0"], "analysis.rank": ["--markdown"], "analysis.gather": []}[module]
+    done = subprocess.run([*command, *options], cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")

@@ -15,7 +15,10 @@ from typing import Any
 
 import pytest
 
+from analysis.show import loading_code
 from trainers.files import encode_record
+from trainers.find_plugins import find_plugins
+from trainers.plugin_folder import read_folder
 from trainers.plugins import Kind
 from trainers.storage import Store
 
@@ -180,6 +183,35 @@ def test_a_serial_run_keeps_a_copy_and_records_what_was_used(serial: Any, own: P
     for module in ("models.dot", "models._sizes", "objectives.mimic"):
         file = f"{module.replace('.', '/')}.py"
         assert digests[f"trainers.{module}"] == hashlib.sha256(FILES[file].encode()).hexdigest()[:12]
+
+
+def test_the_lines_that_show_prints_load_a_users_model_in_a_fresh_python(serial: Any) -> None:
+    """The folder that the sweep was given is gone; the store's copy is not."""
+    store, run = Store(serial.store), serial.labels["small@0"]
+    (copy,) = (serial.store / "plugins").iterdir()
+    imported, loading, _ = loading_code(store, run)
+    assert loading == f"run = load_run({str(serial.store)!r}, {run!r}, plugins={str(copy)!r})"
+    python = f"{imported}\n{loading}\nfrom PIL import Image\nprint(run.predict(Image.new('RGB', (9, 9))).shape)"
+    done = subprocess.run([sys.executable, "-c", python], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "torch.Size([1, 2])\n", done.stderr
+    without = subprocess.run(
+        [sys.executable, "-c", python.replace(", plugins=", ") #")], cwd=ROOT, capture_output=True, text=True
+    )
+    assert f"give load_run(..., plugins={str(copy)!r})" in without.stderr.splitlines()[-1]
+    assert loading_code(store, serial.labels["big@0"])[1].endswith(f"{serial.labels['big@0']!r})")
+
+
+def test_the_copy_that_a_run_is_loaded_with_has_the_model_as_it_was_trained(serial: Any, own: Path) -> None:
+    """A changed folder came later, under the same plan."""
+    store, run = Store(serial.store), serial.labels["small@0"]
+    trained_with = find_plugins(store, run)
+    (own / "models" / "_sizes.py").write_text("CHANNELS = 7\n")
+    changed = store.write_plugins(read_folder(own))
+    (plan,) = store.plans()
+    store.write_plan(dataclasses.replace(plan, plugins=changed.digest))
+    assert find_plugins(store, run) == trained_with != changed.path
+    shutil.rmtree(str(trained_with))
+    assert find_plugins(store, run) is None
 
 
 def test_again_nothing_runs_and_changed_code_is_shown(serial: Any, own: Path) -> None:

@@ -12,7 +12,15 @@ import pytest
 import torch
 from PIL import Image
 
-from trainers.errors import CorruptFileError, PluginError, StoreError, SweepError, UnknownRunError, WeightsError
+from trainers.errors import (
+    CorruptFileError,
+    DataError,
+    PluginError,
+    StoreError,
+    SweepError,
+    UnknownRunError,
+    WeightsError,
+)
 from trainers.find_run import find_run
 from trainers.load_run import load_run
 from trainers.pictures import load_split
@@ -67,16 +75,43 @@ def test_a_photo_is_made_as_the_preparation_makes_it(lab: Any, trained: Any) -> 
     assert run.preprocess(photo).min() == 1.0
 
 
-def test_a_run_goes_by_its_id_its_beginning_or_the_label_of_the_latest_plan(lab: Any, make_spec: Any) -> None:
-    specs = [make_spec(seed=0), make_spec(seed=0, epochs=9)]
+def test_a_run_goes_by_its_id_its_beginning_or_its_label_and_seed(lab: Any, make_spec: Any) -> None:
+    specs = [make_spec(seed=0), make_spec(seed=1)]
+    for number, spec in enumerate(specs):
+        lab.store.write_spec(spec)
+        for at in ("2026-01-01", "2026-01-02"):  # the same run in two plans is one
+            plan(lab, "student", spec, plan_id=f"{at}-{number}", at=at)
+    first, second = map(run_id, specs)
+    assert find_run(lab.store, "student@1") == find_run(lab.store, second) == find_run(lab.store, second[:8]) == second
+    assert find_run(lab.store, first[:8]) == find_run(lab.store, "student@0") == first
+
+
+def test_a_label_that_is_several_runs_names_them_the_newest_first_and_asks_for_an_id(lab: Any, make_spec: Any) -> None:
+    resnet = Choice(name="torchvision", args={"architecture": "resnet18", "num_classes": 2, "image_size": 8})
+    old, new = make_spec(data=lab.data()), make_spec(data="gone", model=resnet, epochs=9)
+    removed = make_spec(epochs=50)  # a plan names it, and nothing of it is left
+    for spec in (old, new):
+        lab.store.write_spec(spec)
+    for number, spec in enumerate((old, new, removed), start=1):
+        plan(lab, "student", spec, plan_id=f"p{number}", at=f"2026-01-0{number}T10:30:00+00:00")
+    with pytest.raises(UnknownRunError) as caught:
+        find_run(lab.store, "student@0")
+    assert str(caught.value) == (
+        "'student@0' names 2 runs: "
+        f"{run_id(new)} (torchvision:resnet18, 9 epochs, data gone, planned 2026-01-02 10:30); "
+        f"{run_id(old)} (conv_plain, 3 epochs, bright 8 px, planned 2026-01-01 10:30); give the id of one"
+    )
+    assert find_run(lab.store, run_id(old)[:8]) == run_id(old)
+
+
+def test_of_many_runs_of_one_label_the_newest_eight_are_named(lab: Any, make_spec: Any) -> None:
+    specs = [make_spec(epochs=epochs) for epochs in range(1, 12)]
     for spec in specs:
         lab.store.write_spec(spec)
-    plan(lab, "student", specs[0], plan_id="old", at="2026-01-01")
-    plan(lab, "other", specs[1], plan_id="between", at="2026-01-02")
-    plan(lab, "student", specs[1], plan_id="new", at="2026-01-03")
-    first, second = map(run_id, specs)
-    assert find_run(lab.store, "student@0") == find_run(lab.store, second) == find_run(lab.store, second[:8]) == second
-    assert find_run(lab.store, first[:8]) == first
+        plan(lab, "student", spec, plan_id=f"p{spec.epochs}", at=f"2026-01-{spec.epochs:02}")
+    with pytest.raises(UnknownRunError, match=r"names 11 runs: .*; and 3 older; give the id of one") as caught:
+        find_run(lab.store, "student@0")
+    assert [run_id(spec) in str(caught.value) for spec in specs] == 3 * [False] + 8 * [True]
 
 
 def test_a_name_that_is_unknown_or_not_enough_lists_the_candidates(lab: Any, make_spec: Any) -> None:
@@ -132,3 +167,25 @@ def test_a_folder_that_is_no_store_is_one_line(tmp_path: Path) -> None:
         load_run(tmp_path / "nothing", "abc")
     assert not (tmp_path / "nothing").exists()
     assert issubclass(StoreError, SweepError)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([], "no picture was given; give a PIL image, or a list of them"),
+        (np.zeros((8, 8, 3), np.uint8), "a picture is of type ndarray; allowed: PIL images, as of Image.open"),
+        (["photo.png"], "a picture is of type str; allowed: PIL images"),
+        ("photo.png", "a picture is of type str; allowed: PIL images"),
+        (Path("photo.png"), "a picture is of type .*Path; allowed: PIL images"),
+    ],
+)
+def test_what_is_no_picture_is_one_line(lab: Any, trained: Any, given: Any, message: str) -> None:
+    run = load_run(lab.store.root, run_id(trained))
+    with pytest.raises(DataError, match=message) as caught:
+        run.predict(given)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_loaded_run_is_one_short_line(lab: Any, trained: Any) -> None:
+    run = load_run(lab.store.root, run_id(trained))
+    assert repr(run) == f"LoadedRun({run_id(trained)}: 2 classes, 8 pixels)"

@@ -34,6 +34,13 @@ def ours_alone() -> Iterator[None]:
         del importlib.import_module(kind.value).__path__[1:]
 
 
+def test_a_file_of_the_same_name_in_another_folder_is_read_anew_with_what_it_imports(tmp_path: Path) -> None:
+    for size in ("6", "7"):
+        shared = "from trainers.models import _sizes\n\n\ndef build(*, num_classes, image_size): return _sizes.SIZE\n"
+        use(folder(tmp_path / size, mine=shared, _sizes=f"SIZE = {size}\n"))
+        assert plugins.load(Kind.MODEL, "mine").build(num_classes=2, image_size=8) == int(size)
+
+
 def test_the_digest_is_of_names_and_contents_wherever_the_folder_lies(tmp_path: Path) -> None:
     one = folder(tmp_path / "one", first=MODEL, second=MODEL).digest
     assert folder(tmp_path / "two", first=MODEL, second=MODEL).digest == one
