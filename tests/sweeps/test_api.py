@@ -101,9 +101,11 @@ def test_gather_and_rank_read_a_store_by_its_path(options: dict[str, Any]) -> No
     ("wrong", "error", "message"),
     [
         ({"sede": 3}, SpecError, "unknown option 'sede'; have: sweep, data, "),
-        ({"limit": "many"}, SpecError, r"Expected `int`, got `str` - at `\$.limit`"),
+        ({"limit": "330"}, SpecError, "limit is '330'; allowed: int"),
+        ({"quiet": "yes"}, SpecError, "quiet is 'yes'; allowed: bool"),
+        ({"set": 3}, SpecError, r"set is 3; allowed: str \| list\[str\] \| dict\[str, Any\]"),
         ({"sweep": "reprot"}, SweepError, "unknown sweep 'reprot'"),
-        ({"resize": "blur"}, SpecError, "Invalid enum value 'blur'"),
+        ({"resize": "blur"}, SpecError, "resize is 'blur'; allowed: fit, squash, pad, none"),
         ({"seeds": "x"}, SpecError, "--seeds 'x' is not a list of numbers"),
         ({"set": "epochs"}, SpecError, "--set 'epochs' is not KEY=VALUE"),
         ({"grid": {"epochs": 3}}, SpecError, "--grid 'epochs=3' has a single value"),

@@ -39,12 +39,24 @@ def refused(outcome: Any) -> str:
         (["--set", "optimiser.lr=1"], "unknown key 'optimiser.lr'; have: augment.crop_padding, "),
         (["--set", "tutor:epochs=1"], "--set tutor:epochs: concerns no job; have: pretrain, teacher, "),
         (["--set", "epochs"], "--set 'epochs' is not KEY=VALUE; write for example "),
-        (["--set", "epochs=many"], "job 'pretrain': not a RunSpec: Expected `int`, got `str`"),
+        (["--set", "epochs=many"], "epochs is 'many'; allowed: a whole number"),
+        (["--set", "normalize=foo"], "normalize is 'foo'; allowed: none, imagenet"),
+        (["--set", "student:optimizer.name=foo"], "optimizer.name is 'foo'; allowed: adamw, sgd"),
+        (["--set", "schedule.name=foo"], "schedule.name is 'foo'; allowed: constant, cosine, one_cycle"),
+        (["--set", "precision=bf16"], "precision is 'bf16'; allowed: float32, float16, bfloat16"),
+        (
+            ["--set", "augment.horizontal_flip=False"],
+            "augment.horizontal_flip is 'False'; allowed: true or false, in small letters",
+        ),
+        (
+            ["--set", "student_kd_pretrained/lr=0.1:epochs=4"],
+            "a role, label, model or objective, never a grid's point; write student_kd_pretrained:KEY=VALUE",
+        ),
         (["--set", "optimizer.lr=NaN"], "optimizer.lr is nan; allowed: above 0"),
         (["--set", "optimizer.lr=Infinity"], "a spec holds a number that is not finite"),
         (["--set", "model.stem_stride=null"], "stem_stride is None; allowed: int"),
         (["--set", "model.name=[1]"], "unknown model [1]; have: "),
-        (["--set", "optimizer.lr={}"], "Expected `float`, got `object`"),
+        (["--set", "optimizer.lr={}"], "optimizer.lr is {}; allowed: a number"),
         (["--set", "optimizer.momentum=0.9"], "--set optimizer.momentum=0.9 has no effect with adamw"),
         (["--set", "teacher=5"], "unknown key 'teacher'; have: "),
         (["--epochs", "0"], "epochs is 0; allowed: 1 or more"),
@@ -71,7 +83,15 @@ def refused(outcome: Any) -> str:
     ],
 )
 def test_a_wrong_option_is_one_line(petite: Any, arguments: list[str], message: str) -> None:
-    assert message in refused(petite.main(*petite.report, "--serial", *arguments))
+    line = refused(petite.main(*petite.report, "--serial", *arguments))
+    assert message in line and "job '" not in line
+    assert not Store(petite.store).plans()
+
+
+@pytest.mark.parametrize("setting", ["normalize=foo", "epochs=0", "optimizer.lr=-1"])
+def test_a_wrong_value_is_refused_before_anything_is_prepared(petite: Any, setting: str) -> None:
+    assert "; allowed: " in refused(petite.main(*petite.report, "--serial", "--set", setting))
+    assert not petite.store.exists()
 
 
 @pytest.mark.parametrize("text", ["parquet", "parquet:", "parquet:/nowhere/photos.parquet", "parquet:/nowhere"])
