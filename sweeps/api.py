@@ -83,8 +83,8 @@ def plan(*, store: str | Path = STORE, **options: Unpack[Options]) -> Planned:
     request = with_plugins(request, None)
     place = Store(store)
     place.check_version()
-    sweep = make_sweep(place, request, data_or_placeholder(place))
-    num_params = count_params(sweep.plan) if request.budget_params is not None and sweep.is_prepared else {}
+    sweep = make_sweep(place, request, data_or_placeholder(place), data_or_placeholder(place))
+    num_params = count_params(sweep.plan) if request.budget_params is not None and sweep.knows_classes else {}
     return Planned(sweep=sweep, store=place, decisions=sweep.decisions(place), num_params=num_params)
 
 
@@ -100,7 +100,7 @@ def run(*, store: str | Path = STORE, command: str | None = None, **options: Unp
     from analysis.rank import write_ranking
     from sweeps.budget import check_budget
     from sweeps.driver import carry_out, introduce, preparation_line, silent
-    from sweeps.sweep import data_prepared_first, make_sweep, with_plugins
+    from sweeps.sweep import prepared_sweep, with_plugins
 
     started = time.monotonic()
     request, execution = read_options(options)
@@ -108,10 +108,11 @@ def run(*, store: str | Path = STORE, command: str | None = None, **options: Unp
     place = Store(store)
     request = with_plugins(request, place)
     place.open()
-    sweep = make_sweep(place, request, data_prepared_first(place, preparation_line(say)))
+    sweep = prepared_sweep(place, request, preparation_line(say))
     check_budget(sweep.plan, request.budget_params)
-    introduce(sweep, place, command or f"sweeps.api.run(store={str(store)!r}, **{options!r})", say)
-    num_not_started = carry_out(sweep, place, execution, Console(), say, started)
+    introduce(sweep, place, say)
+    command = command or f"sweeps.api.run(store={str(store)!r}, **{options!r})"
+    num_not_started = carry_out(sweep, place, execution, Console(), say, started, command)
     written = write_ranking(place, plan_id=sweep.plan.plan_id)
     return Outcome(
         sweep=sweep,

@@ -18,12 +18,13 @@ from sweeps.recipes import recipe
 from sweeps.request import SweepRequest
 from sweeps.time_limit import always
 from trainers import plugins
-from trainers.errors import CorruptFileError, SpecError
+from sweeps.weights import find_weights
+from trainers.errors import CorruptFileError, PluginError, SpecError
 from trainers.plugin_folder import read_folder, use
 from trainers.plugins import Kind
 from trainers.prepare import DataRequest, parse_data, prepare, prepared
 from trainers.result import Manifest, PlanRecord, RunState, Split
-from trainers.spec import RunSpec
+from trainers.spec import Role, RunSpec
 from trainers.storage import Store, now, read_checkpoint
 
 MAX_PASSES = 2
@@ -32,11 +33,13 @@ MAX_PASSES = 2
 UNPREPARED = "not prepared"
 
 
+GetData = Callable[[DataRequest], Manifest]
+
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
     """A plan and what it was made from; `is_prepared` is False while ids are provisional for want of data.
 
-    `grid_note` says what a grid multiplied.
+    `source` is None unless a job pretrains on it. `grid_note` says what a grid multiplied.
     """
 
     request: SweepRequest
@@ -48,6 +51,11 @@ class Sweep:
     grid_note: str = ""
 
     def decisions(self, store: Store) -> dict[str, Decision]:
+    @property
+    def knows_classes(self) -> bool:
+        """Whether the data is there, and with it the shape of the networks that see it."""
+        return not self.data.fingerprint.startswith(UNPREPARED)
+
         """What is left to do and why, by run id."""
         states = {job.id: store.state(job.id) for job in self.plan.jobs}
         forced = self.plan.descendants(self.plan.matching(self.request.force))
@@ -82,7 +90,23 @@ def with_plugins(request: SweepRequest, store: Store | None) -> SweepRequest:
     return dataclasses.replace(request, plugins=folder.digest)
 
 
-def make_sweep(store: Store, request: SweepRequest, get_data: Callable[[DataRequest], Manifest]) -> Sweep:
+def prepared_sweep(store: Store, request: SweepRequest, on_image: Callable[[str, int, int], None]) -> Sweep:
+    """The sweep of a run: its data is prepared if it is not yet, and what it pretrains on if it does.
+
+    `on_image(name, done, total)` is called per picture. WeightsError, before that, for weights that cannot be had.
+    """
+    stand_in, prepare_now = data_or_placeholder(store), data_prepared_first(store, on_image)
+    try:
+        draft = make_sweep(store, request, stand_in, stand_in)
+    except (SpecError, PluginError):  # of the stand-in perhaps: a model may refuse its classes or its size
+        return make_sweep(store, request, prepare_now, prepare_now)
+    if draft.is_prepared:
+        return draft
+    find_weights(store, draft.plan, draft.pretraining)
+    return make_sweep(store, request, prepare_now, stand_in if draft.source is None else prepare_now)
+
+
+def make_sweep(store: Store, request: SweepRequest, get_data: GetData, get_source: GetData) -> Sweep:
     """Everything that can be known before a job starts; SweepError for whatever is wrong with the request."""
     plugins.source_file(Kind.SWEEP, request.sweep)
     settings = recipe(request.recipe).settings()
@@ -94,7 +118,7 @@ def make_sweep(store: Store, request: SweepRequest, get_data: Callable[[DataRequ
     source = None
     if pretraining.source is not None:
         size = request.image_size or data.image_size
-        source = get_data(_wishes(dataclasses.replace(pretraining.source, image_size=size), request))
+        source = get_source(_wishes(dataclasses.replace(pretraining.source, image_size=size), request))
     context = Context(
         data=data,
         seeds=request.seeds,
@@ -116,6 +140,7 @@ def make_sweep(store: Store, request: SweepRequest, get_data: Callable[[DataRequ
     return Sweep(
         request=request,
         plan=plan,
+    source = source if any(job.role is Role.PRETRAIN for job in plan.jobs) else None
         data=data,
         source=source,
         pretraining=pretraining,
@@ -134,7 +159,7 @@ def _wishes(data: DataRequest, request: SweepRequest) -> DataRequest:
     )
 
 
-def data_or_placeholder(store: Store) -> Callable[[DataRequest], Manifest]:
+def data_or_placeholder(store: Store) -> GetData:
     """For a plan that must not wait: the prepared data, or a stand-in that is said to be one."""
 
     def get_data(request: DataRequest) -> Manifest:
@@ -152,7 +177,7 @@ def data_or_placeholder(store: Store) -> Callable[[DataRequest], Manifest]:
     return get_data
 
 
-def data_prepared_first(store: Store, on_image: Callable[[str, int, int], None]) -> Callable[[DataRequest], Manifest]:
+def data_prepared_first(store: Store, on_image: Callable[[str, int, int], None]) -> GetData:
     """For a run: data is prepared if it is not yet; `on_image(name, done, total)` is called per picture."""
 
     def get_data(request: DataRequest) -> Manifest:
@@ -160,20 +185,6 @@ def data_prepared_first(store: Store, on_image: Callable[[str, int, int], None])
         return found or prepare(store, request, lambda done, total: on_image(request.title, done, total))
 
     return get_data
-
-
-def keep_weights(store: Store, sweep: Sweep) -> None:
-    """Have the weights from outside at hand, checked, before any job starts; WeightsError if they cannot be had."""
-    planned = [job.spec for job in sweep.plan.jobs]
-    specs = {(spec.init_weights, spec.epochs == 0): spec for spec in planned if spec.init_weights is not None}
-    if not specs:
-        return
-    from trainers import pretrained
-
-    for (weights, is_complete), spec in specs.items():
-        is_start = weights == sweep.pretraining.weights
-        path = sweep.pretraining.path if is_start else Path(str(sweep.request.teacher)).expanduser()
-        pretrained.keep_weights(store, weights, spec.model, path, is_complete=is_complete)
 
 
 def left_to_run(sweep: Sweep, store: Store, say: Callable[[str], None]) -> dict[str, Decision]:

@@ -147,6 +147,14 @@ def test_pretraining_on_source_data_that_nobody_named_lists_the_choices(petite: 
     assert all(choice in line for choice in ("--pretrained imagenet", "--pretrained FILE", "--pretrained source"))
 
 
+def test_a_data_set_that_declares_a_source_and_names_none_is_blamed_itself(petite: Any, tmp_path: Path) -> None:
+    file = tmp_path / "own" / "data" / "alone.py"
+    file.parent.mkdir(parents=True)
+    file.write_text('PRETRAINED = "source"\n\ndef identity(path): ...\n\ndef read(path): ...\n')
+    line = refused(petite.main("--plugins", str(tmp_path / "own"), "--data", "alone", "--plan"))
+    assert line.startswith(f'{file} declares PRETRAINED = "source": alone has no source set of its own; add ')
+
+
 def test_source_data_without_a_pretraining_on_it_is_refused(petite: Any) -> None:
     arguments = ["--data", f"parquet:{petite.pictures}", "--source-data", f"parquet:{petite.source}", "--serial"]
     expected = "--source-data is for --pretrained source, and this is --pretrained imagenet"
@@ -200,6 +208,29 @@ def test_weights_of_another_network_are_refused_with_the_first_tensor_that_diffe
     arguments = ["--data", f"parquet:{petite.pictures}", "--pretrained", str(file), "--epochs", "1", "--serial"]
     line = refused(petite.main(*arguments))
     assert f"{file}: weights do not fit model 'resnet18'" in line
+    assert line.endswith("; or --exclude teacher_pretrained (leaves out 2 of 8 jobs)")
+    assert not Store(petite.store).plans() and not Store(petite.store).run_ids()
+
+
+@pytest.fixture
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No weights in the cache of torch, and nowhere to download them from."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr("trainers.pretrained.IMAGENET_URL", (tmp_path / "resnet18-f37072fd.pth").as_uri())
+
+
+@pytest.mark.usefixtures("offline")
+def test_missing_weights_are_said_before_pictures_are_prepared_with_the_jobs_that_need_them(petite: Any) -> None:
+    arguments = ["--data", f"parquet:{petite.pictures}", "--epochs", "1", "--serial"]
+    outcome = petite.main(*arguments)
+    line = refused(outcome)
+    assert "preparing" not in outcome.out and not list((petite.store / "data").glob("*"))
+    assert line.endswith("; or --exclude teacher_pretrained (leaves out 2 of 8 jobs)")
+    assert not Store(petite.store).plans()
+    only = refused(petite.main(*arguments, "--only", "student_kd_pretrained"))
+    assert "--exclude" not in only
+    outcome = petite.main(*arguments, "--exclude", "teacher_pretrained", "--only", "conv_group")
+    assert outcome.code == 0 and "pretraining" not in outcome.out
 
 
 class Mischief:
@@ -267,7 +298,7 @@ def test_a_store_whose_version_is_damaged_is_refused(petite: Any) -> None:
 def test_more_than_this_machine_has_is_refused_before_a_job_starts(petite: Any, wish: list[str], needs: str) -> None:
     line = refused(petite.main(*petite.report, "--serial", *wish))
     assert needs in line and line.endswith("lower --cpus-per-trial or --gpus-per-trial")
-    assert set(petite.num_attempts.values()) <= {0}
+    assert not Store(petite.store).plans() and not Store(petite.store).run_ids()
 
 
 def test_options_that_do_not_exist_end_with_code_2(petite: Any) -> None:
