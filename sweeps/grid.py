@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sweeps.context import all_settable_keys, check_settings, scopes_of
-from sweeps.plan import Job, base_label, point_label, short_name
+from sweeps.plan import Job, base_label, num_jobs, point_label, short_name
 from sweeps.recipes import Setting, read_value, split_setting
 from trainers.errors import SpecError
 from trainers.fields import check_value
@@ -170,9 +170,9 @@ def _note(axes: Sequence[Axis], made: Mapping[Point, tuple[Job, ...]]) -> str:
         if not labels:
             raise SpecError(_useless(axis, made))
         words.append(f"{axis.name} ({len(axis.values)} values) multiplies {', '.join(labels)}")
-    num_jobs = len({job.id for jobs in made.values() for job in jobs})
+    num_after = len({job.id for jobs in made.values() for job in jobs})
     num_before = len({job.id for job in next(iter(made.values()))})
-    return f"grid: {'; '.join(words)}; {num_jobs} jobs instead of {num_before}"
+    return f"grid: {'; '.join(words)}; {num_jobs(num_after)} instead of {num_before}"
 
 
 def _useless(axis: Axis, made: Mapping[Point, tuple[Job, ...]]) -> str:

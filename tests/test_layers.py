@@ -100,8 +100,8 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.budget": RECORDS | {"sweeps.plan", "trainers.measure"},
     "sweeps.driver": RECORDS | PLANNING | RUNNING | {"rich"},
     "sweeps.api": RECORDS | PLANNING | RUNNING | {"sweeps.budget", "sweeps.driver", "analysis", "rich", "pandas"},
-    "sweeps.show": RECORDS | PLANNING | {"sweeps.api", "sweeps.progress", "rich"},
-    "sweeps.run_all": WORDS | {"sweeps.arguments", "sweeps.api", "sweeps.show", "analysis", "rich"},
+    "sweeps.show": RECORDS | PLANNING | {"sweeps.api", "sweeps.budget", "sweeps.progress", "rich"},
+    "sweeps.run_all": WORDS | {"sweeps.arguments", "sweeps.plan", "sweeps.api", "sweeps.show", "analysis", "rich"},
 }
 
 
