@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sweeps.context import GIVEN_TEACHER, Context, check_settings
 from sweeps.grid import expand
+from sweeps.jobs import make_jobs
 from sweeps.passes import Pass, Setup
 from sweeps.plan import Decision, Job, Plan, Wishes, decide, make_plan
 from sweeps.pretraining import Pretraining, choose_pretraining, given_teacher
@@ -17,8 +18,8 @@ from sweeps.progress import Progress
 from sweeps.recipes import recipe
 from sweeps.request import SweepRequest
 from sweeps.time_limit import always
-from trainers import plugins
 from sweeps.weights import find_weights
+from trainers import plugins
 from trainers.errors import CorruptFileError, PluginError, SpecError
 from trainers.plugin_folder import read_folder, use
 from trainers.plugins import Kind
@@ -32,8 +33,8 @@ MAX_PASSES = 2
 
 UNPREPARED = "not prepared"
 
-
 GetData = Callable[[DataRequest], Manifest]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
@@ -50,12 +51,12 @@ class Sweep:
     is_prepared: bool
     grid_note: str = ""
 
-    def decisions(self, store: Store) -> dict[str, Decision]:
     @property
     def knows_classes(self) -> bool:
         """Whether the data is there, and with it the shape of the networks that see it."""
         return not self.data.fingerprint.startswith(UNPREPARED)
 
+    def decisions(self, store: Store) -> dict[str, Decision]:
         """What is left to do and why, by run id."""
         states = {job.id: store.state(job.id) for job in self.plan.jobs}
         forced = self.plan.descendants(self.plan.matching(self.request.force))
@@ -82,11 +83,13 @@ class Sweep:
 
 
 def with_plugins(request: SweepRequest, store: Store | None) -> SweepRequest:
-    """Put a user's plug-ins beside ours: as they lie in their folder, or, for a run, as the store keeps them."""
+    """Put a user's plug-ins beside ours as they lie in their folder; a run's workers use the copy in its store."""
     if request.plugin_folder is None:
         return request
     folder = read_folder(Path(request.plugin_folder))
-    use(folder if store is None else store.open().write_plugins(folder))
+    if store is not None:
+        store.open().write_plugins(folder)
+    use(folder)
     return dataclasses.replace(request, plugins=folder.digest)
 
 
@@ -127,20 +130,21 @@ def make_sweep(store: Store, request: SweepRequest, get_data: GetData, get_sourc
         weights=pretraining.weights,
         given=given_teacher(request.teacher, request.teacher_model),
     )
-    make_jobs = plugins.load(Kind.SWEEP, request.sweep).jobs
     expansion = expand(
-        request.grid, request.settings, lambda given: make_jobs(dataclasses.replace(context, settings=given))
+        request.grid,
+        request.settings,
+        lambda given: make_jobs(request.sweep, dataclasses.replace(context, settings=given)),
     )
     if context.given is not None and not any(job.matches(GIVEN_TEACHER) for job in expansion.jobs):
         raise SpecError(f"sweep {request.sweep!r} takes no given teacher; leave out --teacher, or run --sweep report")
     check_settings(request.settings, expansion.jobs)
     plan = make_plan(expansion.jobs).restricted(only=request.only, exclude=request.exclude)
     plan.matching(request.force)
+    source = source if any(job.role is Role.PRETRAIN for job in plan.jobs) else None
     is_prepared = not any(one.fingerprint.startswith(UNPREPARED) for one in (data, source) if one is not None)
     return Sweep(
         request=request,
         plan=plan,
-    source = source if any(job.role is Role.PRETRAIN for job in plan.jobs) else None
         data=data,
         source=source,
         pretraining=pretraining,

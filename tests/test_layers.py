@@ -84,6 +84,7 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.time_limit": RECORDS | {"sweeps.plan"},
     "sweeps.frontier": RECORDS | {"sweeps.plan", "sweeps.resources", "sweeps.admission", "sweeps.time_limit"},
     "sweeps.catalog.*": LANGUAGE | {"sweeps.plan", "sweeps.recipes", "sweeps.context"},
+    "sweeps.jobs": RECORDS | {"sweeps.plan", "sweeps.context"},
     # layer 8: running it
     **{name: RECORDS | PLANNING | RUNNING | {"rich"} for name in RUNNING},
     "sweeps.sweep": RECORDS | PLANNING | RUNNING | {"trainers.images", "trainers.prepare"},
