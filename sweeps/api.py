@@ -4,12 +4,16 @@
     outcome = run(sweep="report", store="petite-store")
     outcome.ranking
 
-All options of the command line are keyword arguments of the same names (`Options` in
-`sweeps/request.py`), with underscores. Wrong input raises SweepError, with the line that the command prints.
+`plan` gives a Planned, `run` an Outcome; `gather` a Gathered (`.runs`, `.curves`) and `rank` a Ranking (`.ranking`,
+`.gains`, `.runs`) of what a store holds; all tables are pandas'. All options of the command line are keyword
+arguments of the same names (`Options` in `sweeps/request.py`), with underscores. Wrong input raises SweepError, with
+the line that the command prints.
 """
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from analysis.api import gather, rank
+from sweeps.plan import num_jobs
 from sweeps.request import Options, read_options
+from trainers.errors import SpecError
 from trainers.storage import Store
 
 if TYPE_CHECKING:
@@ -31,7 +37,7 @@ __all__ = ["Options", "Outcome", "Planned", "gather", "plan", "rank", "run"]
 STORE = "petite-store"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Planned:
     """A sweep before it runs: `decisions` by run id; `num_params` by run id, {} unless a budget asks for them."""
 
@@ -39,6 +45,11 @@ class Planned:
     store: Store
     decisions: Mapping[str, Decision]
     num_params: Mapping[str, int]
+
+    def __repr__(self) -> str:
+        num_runs = sum(decision.will_run for decision in self.decisions.values())
+        planned = f"{num_jobs(len(self.decisions))}, {num_runs} would run"
+        return f"Planned({self.sweep.request.sweep}: {planned}; store {self.store.root})"
 
     @property
     def jobs(self) -> pd.DataFrame:
@@ -54,7 +65,7 @@ class Planned:
         return pd.DataFrame(rows)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Outcome:
     """What a run came to: groups in order, gains of distillation, and the runs behind them, failed ones too.
 
@@ -68,6 +79,10 @@ class Outcome:
     runs: pd.DataFrame
     num_not_started: int = 0
 
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{number} {status}" for status, number in self.runs["status"].value_counts().items())
+        return f"Outcome({self.sweep.request.sweep}: {num_jobs(len(self.runs))}, {counts}; store {self.store.root})"
+
     @property
     def is_complete(self) -> bool:
         """Whether every job of the plan is done."""
@@ -75,43 +90,48 @@ class Outcome:
 
 
 def plan(*, store: str | Path = STORE, **options: Unpack[Options]) -> Planned:
-    """What `run` would do with the same arguments, and why. Writes nothing, prepares nothing, starts nothing."""
+    """What `run` would do with the same arguments, and why. Writes nothing, prepares nothing, starts nothing.
+
+    Gives a Planned: `.jobs`, a table with one row per job, and, with `budget_params`, `.num_params`.
+    """
     from sweeps.budget import count_params
     from sweeps.sweep import data_or_placeholder, make_sweep, with_plugins
 
     request, _ = read_options(options)
     request = with_plugins(request, None)
-    place = Store(store)
+    place = _store(store)
     place.check_version()
-    sweep = make_sweep(place, request, data_or_placeholder(place))
-    num_params = count_params(sweep.plan) if request.budget_params is not None and sweep.is_prepared else {}
+    sweep = make_sweep(place, request, data_or_placeholder(place), data_or_placeholder(place))
+    num_params = count_params(sweep.plan) if request.budget_params is not None and sweep.knows_classes else {}
     return Planned(sweep=sweep, store=place, decisions=sweep.decisions(place), num_params=num_params)
 
 
 def run(*, store: str | Path = STORE, command: str | None = None, **options: Unpack[Options]) -> Outcome:
     """Train what is left of a sweep, then gather and rank; blocks until that is done.
 
-    Progress is printed unless `quiet=True`. Jobs that fail are in the outcome's `runs`, not raised. Ray is
-    started for the call, unless nothing is left, `serial=True`, or the process is connected to a Ray already.
-    Interrupted, it can be called again and goes on. `command` is what the plan's record says it was made by.
+    Gives an Outcome: the tables `.ranking`, `.gains` and `.runs`, and `.is_complete`; jobs that fail are in its
+    `runs`, not raised. Progress is printed unless `quiet=True`. Ray is started for the call, unless nothing is left,
+    `serial=True`, or the process is connected to a Ray already. Interrupted, it can be called again and goes on.
+    `command` is what the plan's record says it was made by.
     """
     from rich.console import Console
 
     from analysis.rank import write_ranking
     from sweeps.budget import check_budget
     from sweeps.driver import carry_out, introduce, preparation_line, silent
-    from sweeps.sweep import data_prepared_first, make_sweep, with_plugins
+    from sweeps.sweep import prepared_sweep, with_plugins
 
     started = time.monotonic()
     request, execution = read_options(options)
     say = silent if execution.quiet else _say
-    place = Store(store)
+    place = _store(store)
     request = with_plugins(request, place)
     place.open()
-    sweep = make_sweep(place, request, data_prepared_first(place, preparation_line(say)))
+    sweep = prepared_sweep(place, request, preparation_line(say))
     check_budget(sweep.plan, request.budget_params)
-    introduce(sweep, place, command or f"sweeps.api.run(store={str(store)!r}, **{options!r})", say)
-    num_not_started = carry_out(sweep, place, execution, Console(), say, started)
+    introduce(sweep, place, say)
+    command = command or f"sweeps.api.run(store={str(store)!r}, **{options!r})"
+    num_not_started = carry_out(sweep, place, execution, Console(), say, started, command)
     written = write_ranking(place, plan_id=sweep.plan.plan_id)
     return Outcome(
         sweep=sweep,
@@ -123,5 +143,16 @@ def run(*, store: str | Path = STORE, command: str | None = None, **options: Unp
     )
 
 
+def _store(store: str | Path) -> Store:
+    """SpecError for what is no path of a folder."""
+    if not isinstance(store, (str, Path)):
+        raise SpecError(f"store is {store!r}; allowed: str | Path, a folder")
+    return Store(store)
+
+
 def _say(message: str) -> None:
-    print(message, flush=True)
+    """Print; once nobody reads any more (`| head`), silently, and the sweep goes on."""
+    try:
+        print(message, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

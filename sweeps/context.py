@@ -58,7 +58,7 @@ class Context:
         label: str,
         *,
         role: Role,
-        model: Choice,
+        model: Choice | str,
         seed: int,
         objective: str = "cross_entropy",
         teacher: Job | Sequence[Job] | None = None,
@@ -68,17 +68,19 @@ class Context:
     ) -> Job:
         """A complete, checked job: the settings that concern it applied, defaults filled in.
 
-        `teacher` is distilled from, several as an ensemble (by their logits' mean); training starts from the
-        body of `start`. `settings` (dotted spec key -> value) are the sweep's own: they win over the recipe and
-        lose to the user's. `point` are settings too, a grid's: the label tells the values that the job really
-        has, as in `student/temperature=4`. A pretraining sees the source data, everything else the data.
+        `model` and `objective` may be `NAME` or `NAME:MAIN_ARGUMENT`. `teacher` is distilled from, several as an
+        ensemble (by their logits' mean); training starts from the body of `start`. `settings` (dotted spec key ->
+        value) are the sweep's own: they win over the recipe and lose to the user's. `point` are settings too, a
+        grid's: the label tells the values that the job really has, as in `student/temperature=4`. A pretraining
+        sees the source data, everything else the data.
         """
+        chosen = Choice(name=model) if isinstance(model, str) else model
         data = self.source if role is Role.PRETRAIN and self.source is not None else self.data
         teachers = [teacher] if isinstance(teacher, Job) else list(teacher or ())
         shape = dict(zip(SHAPE, (data.num_classes, data.image_size), strict=True))
         content: dict[str, Any] = {
             "data": data.fingerprint,
-            "model": _plugin(Kind.MODEL, model.name, {**model.args, **shape}),
+            "model": _plugin(Kind.MODEL, chosen.name, {**chosen.args, **shape}),
             "objective": _plugin(Kind.OBJECTIVE, objective, {}),
             "optimizer": {},
             "schedule": {},
@@ -119,7 +121,7 @@ class Context:
         teacher = self.job("teacher_pretrained", role=Role.TEACHER, model=resnet, seed=seed, start=start)
         return (start, teacher) if isinstance(start, Job) else (teacher,)
 
-    def pretraining(self, seed: int, model: Choice) -> Job | Weights:
+    def pretraining(self, seed: int, model: Choice | str) -> Job | Weights:
         """Where a fine-tuned network starts: the given weights, or a job on the source data."""
         if self.weights is not None:
             return self.weights

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from sweeps.passes import Pass, Setup
 from sweeps.request import ExecutionRequest
-from sweeps.sweep import Sweep, git_state, keep_weights, left_to_run, run_passes, set_aside_stale
+from sweeps.sweep import Sweep, git_state, left_to_run, run_passes, set_aside_stale
 from sweeps.time_limit import TimeLimit, end_of
+from sweeps.weights import keep_weights
 from trainers.result import Manifest
 from trainers.storage import Store
 
@@ -23,17 +24,14 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 
-def introduce(sweep: Sweep, store: Store, command: str, say: Say) -> None:
-    """Record the plan, and say what data and what pretraining it rests on and what a grid made of it."""
-    for job in sweep.plan.jobs:
-        store.write_spec(job.spec)
-    store.write_plan(sweep.record(command))
+def introduce(sweep: Sweep, store: Store, say: Say) -> None:
+    """Say what data and what pretraining a plan rests on and what a grid made of it."""
     counts = ", ".join(f"{number} {split}" for split, number in sweep.data.num_images.items())
     say(f"data: {sweep.data.origin} ({counts}; {sweep.data.num_classes} classes, {sweep.data.image_size} pixels)")
     weights, source = sweep.pretraining.weights, sweep.source
     if source is not None:
         say(f"pretraining: a job on {source.origin} ({source.num_images['train']} train; {source.num_classes} classes)")
-    elif weights is not None:
+    elif weights is not None and any(job.spec.init_weights == weights for job in sweep.plan.jobs):
         say(f"pretraining: {weights.name} ({sweep.pretraining.path or 'torch hub cache or download'})")
     for manifest in (sweep.data, source):
         _say_what_is_wrong(manifest, store, say)
@@ -54,22 +52,33 @@ def _say_what_is_wrong(data: Manifest | None, store: Store, say: Say) -> None:
         say(f"data: {data.num_leaked} pictures are in two splits: accuracies are higher than they should be")
 
 
-def carry_out(sweep: Sweep, store: Store, request: ExecutionRequest, console: Console, say: Say, started: float) -> int:
+def carry_out(
+    sweep: Sweep,
+    store: Store,
+    request: ExecutionRequest,
+    console: Console,
+    say: Say,
+    started: float,
+    command: str,
+) -> int:
     """Run what is left, and give how many jobs the hours since `started` (monotonic seconds) did not allow.
 
+    The plan is recorded, as made by `command`, once nothing can be refused any more.
     Imports neither torch nor ray when nothing is left.
     """
     to_run = left_to_run(sweep, store, say)
     say(f"jobs: {len(sweep.plan.jobs)} planned, {len(sweep.plan.jobs) - len(to_run)} done, {len(to_run)} to run")
     if not to_run:
+        _record(sweep, store, command)
         return 0
     from sweeps.progress import Board, BoardProgress, LiveTable, Phase
 
-    keep_weights(store, sweep)
+    keep_weights(store, sweep.plan, sweep.pretraining, sweep.request.teacher)
     with ExitStack() as stack:
         machines, execute = _executor(request, store, stack, say)
         setup = _setup(sweep, request, machines)
         setup.check_feasible(decision.job for decision in to_run.values())
+        _record(sweep, store, command)
         set_aside_stale(store, to_run)
         board = Board(sweep.plan, set(sweep.plan.by_id) - set(to_run), setup.num_slots(sweep.plan), setup.epoch_cost)
         is_live = console.is_terminal and not request.quiet
@@ -80,6 +89,12 @@ def carry_out(sweep: Sweep, store: Store, request: ExecutionRequest, console: Co
         progress = BoardProgress(board, silent if is_live else say)
         run_passes(sweep, store, set(to_run), setup, progress, execute, limit.allows)
     return 0 if request.max_hours is None else board.count(Phase.WAITING)
+
+
+def _record(sweep: Sweep, store: Store, command: str) -> None:
+    for job in sweep.plan.jobs:
+        store.write_spec(job.spec)
+    store.write_plan(sweep.record(command))
 
 
 def _setup(sweep: Sweep, request: ExecutionRequest, machines: tuple[Resources, ...]) -> Setup:

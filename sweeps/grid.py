@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sweeps.context import all_settable_keys, check_settings, scopes_of
-from sweeps.plan import Job, base_label, point_label, short_name
+from sweeps.plan import Job, base_label, num_jobs, point_label, short_name
 from sweeps.recipes import Setting, read_value, split_setting
 from trainers.errors import SpecError
+from trainers.fields import check_value
 from trainers.spec import Role, run_id
 
 Point = tuple[int, ...]
@@ -51,7 +52,7 @@ class Expansion:
 
 
 def parse_axis(text: str) -> Axis:
-    """`[WHO:]KEY=V1,V2,...`; commas within [ ] belong to a value; SpecError if it is not that."""
+    """`[WHO:]KEY=V1,V2,...`; commas within [ ] belong to a value; SpecError if it is not that, or no field's value."""
     scope, key, rest = split_setting(text, "--grid", "KEY=V1,V2,...", "--grid objective.temperature=1,4,20")
     parts = re.split(r",(?![^\[]*\])", rest)
     values = tuple(read_value(part.strip()) for part in parts)
@@ -62,6 +63,8 @@ def parse_axis(text: str) -> Axis:
         raise SpecError(f"--grid {text!r} has {twice[0]!r} twice; give every value once")
     if len(values) == 1:
         raise SpecError(f"--grid {text!r} has a single value; give several, or write --set {text}")
+    for value in values:
+        check_value(key, value)
     return Axis(key=key, values=values, scope=scope)
 
 
@@ -167,9 +170,9 @@ def _note(axes: Sequence[Axis], made: Mapping[Point, tuple[Job, ...]]) -> str:
         if not labels:
             raise SpecError(_useless(axis, made))
         words.append(f"{axis.name} ({len(axis.values)} values) multiplies {', '.join(labels)}")
-    num_jobs = len({job.id for jobs in made.values() for job in jobs})
+    num_after = len({job.id for jobs in made.values() for job in jobs})
     num_before = len({job.id for job in next(iter(made.values()))})
-    return f"grid: {'; '.join(words)}; {num_jobs} jobs instead of {num_before}"
+    return f"grid: {'; '.join(words)}; {num_jobs(num_after)} instead of {num_before}"
 
 
 def _useless(axis: Axis, made: Mapping[Point, tuple[Job, ...]]) -> str:

@@ -27,6 +27,11 @@ def short_name(key: str) -> str:
     return key.removesuffix(".name").rpartition(".")[2]
 
 
+def num_jobs(number: int) -> str:
+    """In words: `1 job`, `2 jobs`."""
+    return f"{number} job{'' if number == 1 else 's'}"
+
+
 def base_label(label: str) -> str:
     """The label without a grid's point: `student/temperature=4` -> `student`."""
     return label.partition("/")[0]

@@ -52,7 +52,9 @@ def choose_pretraining(choice: str | None, source_data: str | None, data: DataRe
     if source_data is not None and chosen != "source":
         raise WeightsError(f"--source-data is for --pretrained source, and this is --pretrained {chosen}")
     if chosen == "source":
-        return Pretraining(source=_source_request(source_data, data))
+        file = plugins.source_file(Kind.DATA, data.name)
+        reason = "--pretrained source" if choice else f'{file} declares PRETRAINED = "source"'
+        return Pretraining(source=_source_request(source_data, data, reason))
     if chosen == "imagenet":
         return Pretraining(weights=IMAGENET)
     file = Path(chosen).expanduser().absolute()
@@ -62,7 +64,7 @@ def choose_pretraining(choice: str | None, source_data: str | None, data: DataRe
         raise WeightsError(f"--pretrained {chosen} cannot be read ({error.strerror}); {PRETRAINED_OPTIONS}") from error
 
 
-def _source_request(source_data: str | None, data: DataRequest) -> DataRequest:
+def _source_request(source_data: str | None, data: DataRequest, reason: str) -> DataRequest:
     """Given, or the data set's own source set, or the pictures outside its limit."""
     if source_data is not None:
         name, path = parse_data(source_data)
@@ -78,7 +80,7 @@ def _source_request(source_data: str | None, data: DataRequest) -> DataRequest:
         return DataRequest(name=name, path=path, image_size=data.image_size, limit=data.limit)
     if data.limit is None:
         raise DataError(
-            f"--pretrained source: {data.name} has no source set of its own; add --source-data NAME[:PATH], "
+            f"{reason}: {data.name} has no source set of its own; add --source-data NAME[:PATH], "
             f"or --limit N to pretrain on the pictures outside it; {PRETRAINED_OPTIONS}"
         )
     return dataclasses.replace(data, part=Part.OUTSIDE_LIMIT)

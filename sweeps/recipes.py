@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trainers.errors import SpecError
+from trainers.fields import check_value
 from trainers.spec import Role
 
 
@@ -105,10 +106,12 @@ def recipe(name: str) -> Recipe:
 def parse_setting(text: str) -> Setting:
     """`[WHO:]KEY=VALUE`, with a role, label, model or objective in front.
 
-    The value is read as JSON where it is JSON, and as text otherwise.
+    The value is read as JSON where it is JSON, and as text otherwise; SpecError for one that the field cannot have.
     """
     scope, key, value = split_setting(text, "--set", "KEY=VALUE", "--set optimizer.lr=0.001")
-    return Setting(key=key, value=read_value(value), scope=scope)
+    setting = Setting(key=key, value=read_value(value), scope=scope)
+    check_value(key, setting.value)
+    return setting
 
 
 def split_setting(text: str, option: str, form: str, example: str) -> tuple[str | None, str, str]:
@@ -117,6 +120,11 @@ def split_setting(text: str, option: str, form: str, example: str) -> tuple[str 
     scope, colon, key = left.rpartition(":")
     if not equals or not key:
         raise SpecError(f"{option} {text!r} is not {form}; write for example {example}")
+    if "/" in left:
+        raise SpecError(
+            f"{option} {text!r}: before the colon stands a role, label, model or objective, never a grid's point; "
+            f"write {left.partition('/')[0]}:{form}"
+        )
     return scope if colon else None, key, rest
 
 

@@ -6,15 +6,17 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypedDict, TypeVar
+from enum import EnumType
+from typing import Any, TypedDict, TypeVar, get_type_hints
 
 from sweeps.grid import Axis, parse_axis
 from sweeps.recipes import Setting, parse_setting
 from sweeps.resources import Resources, parse_per_role, resources_per_role
 from sweeps.time_limit import parse_hours
 from trainers.errors import ResourceError, SpecError
+from trainers.fields import check_value
 from trainers.images import Resize
-from trainers.spec import Role, from_dict
+from trainers.spec import Role, typed
 
 T = TypeVar("T")
 Texts = str | list[str] | dict[str, Any]
@@ -119,9 +121,16 @@ def read_options(options: Mapping[str, Any]) -> tuple[SweepRequest, ExecutionReq
     unknown = [name for name in options if name not in Options.__annotations__]
     if unknown:
         raise SpecError(f"unknown option {unknown[0]!r}; have: {', '.join(Options.__annotations__)}")
-    given = from_dict(Options, {name: value for name, value in options.items() if value is not None})
+    kinds = get_type_hints(Options)
+    given = {
+        name: typed(name, value, kinds[name], _allowed(kinds[name]))
+        for name, value in options.items()
+        if value is not None
+    }
     read: dict[str, Any] = {name: _READ[name](value) if name in _READ else value for name, value in given.items()}
     shorthand = tuple(Setting(key=key, value=read[key]) for key in ("epochs", "batch_size") if key in read)
+    for setting in shorthand:
+        check_value(setting.key, setting.value)
     read["plugin_folder"] = read.pop("plugins", None)
     read["settings"] = (*shorthand, *read.get("set", ()))
     return _made(SweepRequest, read), _made(ExecutionRequest, read)
@@ -130,6 +139,13 @@ def read_options(options: Mapping[str, Any]) -> tuple[SweepRequest, ExecutionReq
 def _made(kind: type[T], read: Mapping[str, Any]) -> T:
     names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]  # T is a dataclass
     return kind(**{name: read[name] for name in names if name in read})
+
+
+def _allowed(kind: Any) -> str:
+    """The values of an enum, or the names of types: `str | list[str]`."""
+    if isinstance(kind, EnumType):
+        return ", ".join(kind)
+    return kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")
 
 
 def _texts(value: Any) -> tuple[str, ...]:

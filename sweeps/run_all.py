@@ -51,6 +51,7 @@ def _act(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from sweeps import api
+    from sweeps.plan import num_jobs
     from sweeps.show import show_list, show_plan
 
     options = {name: value for name, value in vars(args).items() if name not in ("list", "plan")}
@@ -64,7 +65,8 @@ def _act(args: argparse.Namespace) -> int:
     _report(outcome, Console())
     if outcome.num_not_started:
         hours = f"--max-hours {args.max_hours}"
-        print(f"{outcome.num_not_started} jobs were not started because of {hours}; the same command goes on")
+        were = "was" if outcome.num_not_started == 1 else "were"
+        print(f"{num_jobs(outcome.num_not_started)} {were} not started because of {hours}; the same command goes on")
     return 0 if outcome.is_complete else 1
 
 

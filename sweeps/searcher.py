@@ -59,6 +59,8 @@ class PlanSearcher(Searcher):  # type: ignore[misc]  # ray ships no types for it
             return
         is_ok = False
         try:
+            if result is not None and "epoch" in result:  # the last epoch's, which Tune tells here alone
+                self._on_epoch(run, result)
             is_ok = self._on_end(run)
         except OSError as store_error:
             self.error = self.error or store_error

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeps.api import Planned
-from sweeps.plan import Decision
+from sweeps.budget import ROLES
+from sweeps.plan import Decision, num_jobs
 from sweeps.progress import shown_name
 from sweeps.recipes import RECIPES
 from trainers import plugins
@@ -30,12 +31,12 @@ def show_plan(planned: Planned, console: Console) -> None:
     table = Table(box=None, padding=(0, 1))
     for title in ("job", "role", "waits for"):
         table.add_column(title, no_wrap=title != "waits for", overflow="fold")
-    if planned.num_params:
+    if budget is not None:
         table.add_column("parameters", no_wrap=True, justify="right")
     table.add_column("runs")
     table.add_column("why", overflow="fold")
     for run, decision in planned.decisions.items():
-        params = [_params(planned.num_params.get(run), budget)] if planned.num_params else []
+        params = [] if budget is None else [_params(planned, run, budget)]
         first, last = _cells(planned, decision, console.width)
         table.add_row(*first, *params, *last)
     console.print(table)
@@ -55,12 +56,14 @@ def _cells(planned: Planned, decision: Decision, width: int) -> tuple[list[Text]
     ]
 
 
-def _params(params: int | None, budget: int | None) -> Text:
-    """A count; over the budget it is marked."""
+def _params(planned: Planned, run: str, budget: int) -> Text:
+    """A count; over the budget it is marked; `?` while the classes are not known; nothing where no budget is."""
+    if not planned.num_params and planned.decisions[run].job.role in ROLES:
+        return Text("?")
+    params = planned.num_params.get(run)
     if params is None:
         return Text("")
-    is_over = budget is not None and params > budget
-    return Text(f"OVER {params:,}", style="bold red") if is_over else Text(f"{params:,}")
+    return Text(f"OVER {params:,}", style="bold red") if params > budget else Text(f"{params:,}")
 
 
 def _notes(planned: Planned) -> list[str]:
@@ -70,12 +73,16 @@ def _notes(planned: Planned) -> list[str]:
     if planned.num_params and budget is not None:
         num_over = sum(params > budget for params in planned.num_params.values())
         notes.append(
-            f"{num_over} jobs are over --budget-params {budget:,}" + ("; a run refuses them" if num_over else "")
+            f"{num_jobs(num_over)} over --budget-params {budget:,}" + ("; a run refuses this" if num_over else "")
         )
     done = len(decisions) - num_runs
-    notes.append(f"{len(decisions)} jobs, {num_runs} would run, {done} are done; store {planned.store.root}")
+    notes.append(
+        f"{num_jobs(len(decisions))}, {num_runs} would run, {done} {'is' if done == 1 else 'are'} done; "
+        f"store {planned.store.root}"
+    )
     if not planned.sweep.is_prepared:
-        notes.append(UNPREPARED + ("" if budget is None else ", and how many parameters the networks have"))
+        is_counted = budget is None or planned.sweep.knows_classes
+        notes.append(UNPREPARED + ("" if is_counted else ", and how many parameters the networks have"))
     return notes
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sweeps.context import GIVEN_TEACHER, Context, check_settings
 from sweeps.grid import expand
+from sweeps.jobs import make_jobs
 from sweeps.passes import Pass, Setup
 from sweeps.plan import Decision, Job, Plan, Wishes, decide, make_plan
 from sweeps.pretraining import Pretraining, choose_pretraining, given_teacher
@@ -17,13 +18,14 @@ from sweeps.progress import Progress
 from sweeps.recipes import recipe
 from sweeps.request import SweepRequest
 from sweeps.time_limit import always
+from sweeps.weights import find_weights
 from trainers import plugins
-from trainers.errors import CorruptFileError, SpecError
+from trainers.errors import CorruptFileError, PluginError, SpecError
 from trainers.plugin_folder import read_folder, use
 from trainers.plugins import Kind
 from trainers.prepare import DataRequest, parse_data, prepare, prepared
 from trainers.result import Manifest, PlanRecord, RunState, Split
-from trainers.spec import RunSpec
+from trainers.spec import Role, RunSpec
 from trainers.storage import Store, now, read_checkpoint
 
 MAX_PASSES = 2
@@ -31,12 +33,14 @@ MAX_PASSES = 2
 
 UNPREPARED = "not prepared"
 
+GetData = Callable[[DataRequest], Manifest]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
     """A plan and what it was made from; `is_prepared` is False while ids are provisional for want of data.
 
-    `grid_note` says what a grid multiplied.
+    `source` is None unless a job pretrains on it. `grid_note` says what a grid multiplied.
     """
 
     request: SweepRequest
@@ -46,6 +50,11 @@ class Sweep:
     pretraining: Pretraining
     is_prepared: bool
     grid_note: str = ""
+
+    @property
+    def knows_classes(self) -> bool:
+        """Whether the data is there, and with it the shape of the networks that see it."""
+        return not self.data.fingerprint.startswith(UNPREPARED)
 
     def decisions(self, store: Store) -> dict[str, Decision]:
         """What is left to do and why, by run id."""
@@ -74,15 +83,33 @@ class Sweep:
 
 
 def with_plugins(request: SweepRequest, store: Store | None) -> SweepRequest:
-    """Put a user's plug-ins beside ours: as they lie in their folder, or, for a run, as the store keeps them."""
+    """Put a user's plug-ins beside ours as they lie in their folder; a run's workers use the copy in its store."""
     if request.plugin_folder is None:
         return request
     folder = read_folder(Path(request.plugin_folder))
-    use(folder if store is None else store.open().write_plugins(folder))
+    if store is not None:
+        store.open().write_plugins(folder)
+    use(folder)
     return dataclasses.replace(request, plugins=folder.digest)
 
 
-def make_sweep(store: Store, request: SweepRequest, get_data: Callable[[DataRequest], Manifest]) -> Sweep:
+def prepared_sweep(store: Store, request: SweepRequest, on_image: Callable[[str, int, int], None]) -> Sweep:
+    """The sweep of a run: its data is prepared if it is not yet, and what it pretrains on if it does.
+
+    `on_image(name, done, total)` is called per picture. WeightsError, before that, for weights that cannot be had.
+    """
+    stand_in, prepare_now = data_or_placeholder(store), data_prepared_first(store, on_image)
+    try:
+        draft = make_sweep(store, request, stand_in, stand_in)
+    except (SpecError, PluginError):  # of the stand-in perhaps: a model may refuse its classes or its size
+        return make_sweep(store, request, prepare_now, prepare_now)
+    if draft.is_prepared:
+        return draft
+    find_weights(store, draft.plan, draft.pretraining)
+    return make_sweep(store, request, prepare_now, stand_in if draft.source is None else prepare_now)
+
+
+def make_sweep(store: Store, request: SweepRequest, get_data: GetData, get_source: GetData) -> Sweep:
     """Everything that can be known before a job starts; SweepError for whatever is wrong with the request."""
     plugins.source_file(Kind.SWEEP, request.sweep)
     settings = recipe(request.recipe).settings()
@@ -94,7 +121,7 @@ def make_sweep(store: Store, request: SweepRequest, get_data: Callable[[DataRequ
     source = None
     if pretraining.source is not None:
         size = request.image_size or data.image_size
-        source = get_data(_wishes(dataclasses.replace(pretraining.source, image_size=size), request))
+        source = get_source(_wishes(dataclasses.replace(pretraining.source, image_size=size), request))
     context = Context(
         data=data,
         seeds=request.seeds,
@@ -103,15 +130,17 @@ def make_sweep(store: Store, request: SweepRequest, get_data: Callable[[DataRequ
         weights=pretraining.weights,
         given=given_teacher(request.teacher, request.teacher_model),
     )
-    make_jobs = plugins.load(Kind.SWEEP, request.sweep).jobs
     expansion = expand(
-        request.grid, request.settings, lambda given: make_jobs(dataclasses.replace(context, settings=given))
+        request.grid,
+        request.settings,
+        lambda given: make_jobs(request.sweep, dataclasses.replace(context, settings=given)),
     )
     if context.given is not None and not any(job.matches(GIVEN_TEACHER) for job in expansion.jobs):
         raise SpecError(f"sweep {request.sweep!r} takes no given teacher; leave out --teacher, or run --sweep report")
     check_settings(request.settings, expansion.jobs)
     plan = make_plan(expansion.jobs).restricted(only=request.only, exclude=request.exclude)
     plan.matching(request.force)
+    source = source if any(job.role is Role.PRETRAIN for job in plan.jobs) else None
     is_prepared = not any(one.fingerprint.startswith(UNPREPARED) for one in (data, source) if one is not None)
     return Sweep(
         request=request,
@@ -134,7 +163,7 @@ def _wishes(data: DataRequest, request: SweepRequest) -> DataRequest:
     )
 
 
-def data_or_placeholder(store: Store) -> Callable[[DataRequest], Manifest]:
+def data_or_placeholder(store: Store) -> GetData:
     """For a plan that must not wait: the prepared data, or a stand-in that is said to be one."""
 
     def get_data(request: DataRequest) -> Manifest:
@@ -152,7 +181,7 @@ def data_or_placeholder(store: Store) -> Callable[[DataRequest], Manifest]:
     return get_data
 
 
-def data_prepared_first(store: Store, on_image: Callable[[str, int, int], None]) -> Callable[[DataRequest], Manifest]:
+def data_prepared_first(store: Store, on_image: Callable[[str, int, int], None]) -> GetData:
     """For a run: data is prepared if it is not yet; `on_image(name, done, total)` is called per picture."""
 
     def get_data(request: DataRequest) -> Manifest:
@@ -160,20 +189,6 @@ def data_prepared_first(store: Store, on_image: Callable[[str, int, int], None])
         return found or prepare(store, request, lambda done, total: on_image(request.title, done, total))
 
     return get_data
-
-
-def keep_weights(store: Store, sweep: Sweep) -> None:
-    """Have the weights from outside at hand, checked, before any job starts; WeightsError if they cannot be had."""
-    planned = [job.spec for job in sweep.plan.jobs]
-    specs = {(spec.init_weights, spec.epochs == 0): spec for spec in planned if spec.init_weights is not None}
-    if not specs:
-        return
-    from trainers import pretrained
-
-    for (weights, is_complete), spec in specs.items():
-        is_start = weights == sweep.pretraining.weights
-        path = sweep.pretraining.path if is_start else Path(str(sweep.request.teacher)).expanduser()
-        pretrained.keep_weights(store, weights, spec.model, path, is_complete=is_complete)
 
 
 def left_to_run(sweep: Sweep, store: Store, say: Callable[[str], None]) -> dict[str, Decision]:

@@ -29,8 +29,10 @@ TRAINING = {
 SOURCES = {f"trainers.{name}" for name in ("images", "folders", "downloads", "cifar")}
 PREPARING = {f"trainers.{name}" for name in ("selection", "decoding", "leaks", "arrays")}
 PLANNING = {f"sweeps.{name}" for name in ("plan", "recipes", "resources", "context", "pretraining", "admission")}
-PLANNING |= {"sweeps.frontier", "sweeps.grid", "sweeps.request", "sweeps.time_limit"}
-RUNNING = {f"sweeps.{name}" for name in ("searcher", "execute", "progress", "passes", "serial", "trial", "sweep")}
+PLANNING |= {"sweeps.frontier", "sweeps.grid", "sweeps.jobs", "sweeps.request", "sweeps.time_limit"}
+RUNNING = {
+    f"sweeps.{name}" for name in ("searcher", "execute", "progress", "passes", "serial", "trial", "sweep", "weights")
+}
 TORCH, IMAGES = {"torch", "torchvision", "safetensors"}, {"numpy", "PIL", "pyarrow"}
 TABLES = {"pandas", "pyarrow", "numpy", "scipy", "rich", "plotly", "matplotlib"}
 
@@ -85,9 +87,11 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.time_limit": RECORDS | {"sweeps.plan"},
     "sweeps.frontier": RECORDS | {"sweeps.plan", "sweeps.resources", "sweeps.admission", "sweeps.time_limit"},
     "sweeps.catalog.*": LANGUAGE | {"sweeps.plan", "sweeps.recipes", "sweeps.context"},
+    "sweeps.jobs": RECORDS | {"sweeps.plan", "sweeps.context"},
     # layer 8: running it
     **{name: RECORDS | PLANNING | RUNNING | {"rich"} for name in RUNNING},
-    "sweeps.sweep": RECORDS | PLANNING | RUNNING | {"trainers.images", "trainers.prepare", "trainers.pretrained"},
+    "sweeps.sweep": RECORDS | PLANNING | RUNNING | {"trainers.images", "trainers.prepare"},
+    "sweeps.weights": RECORDS | {"sweeps.plan", "sweeps.pretraining", "trainers.pretrained"},
     "sweeps.trial": RECORDS | {"trainers.execution", "trainers.loop"},
     "sweeps.passes": RECORDS | PLANNING | {"sweeps.progress", "trainers.execution"},
     "sweeps.serial": RECORDS | PLANNING | RUNNING | {"torch"},
@@ -100,8 +104,8 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.budget": RECORDS | {"sweeps.plan", "trainers.measure"},
     "sweeps.driver": RECORDS | PLANNING | RUNNING | {"rich"},
     "sweeps.api": RECORDS | PLANNING | RUNNING | {"sweeps.budget", "sweeps.driver", "analysis", "rich", "pandas"},
-    "sweeps.show": RECORDS | PLANNING | {"sweeps.api", "sweeps.progress", "rich"},
-    "sweeps.run_all": WORDS | {"sweeps.arguments", "sweeps.api", "sweeps.show", "analysis", "rich"},
+    "sweeps.show": RECORDS | PLANNING | {"sweeps.api", "sweeps.budget", "sweeps.progress", "rich"},
+    "sweeps.run_all": WORDS | {"sweeps.arguments", "sweeps.plan", "sweeps.api", "sweeps.show", "analysis", "rich"},
 }
 
 

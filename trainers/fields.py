@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from enum import EnumType
+from typing import Any, get_type_hints
 
-from trainers.spec import RunSpec, to_dict
+from trainers.spec import (
+    Augment,
+    Choice,
+    Normalization,
+    Optimizer,
+    OptimizerName,
+    Precision,
+    RunSpec,
+    Schedule,
+    ScheduleName,
+    from_dict,
+    to_dict,
+    typed,
+)
 
 
 def flatten(spec: RunSpec) -> dict[str, Any]:
@@ -35,3 +49,36 @@ def settable_keys(spec: RunSpec) -> tuple[str, ...]:
     """The dotted keys that a user may set for this run."""
     own = flatten(spec.without_parents())
     return tuple(key for key in own if key not in NOT_SETTABLE and not key.startswith("init_weights."))
+
+
+_NOTHING = Choice(name="")
+EXAMPLE = RunSpec(
+    data="",
+    model=_NOTHING,
+    objective=_NOTHING,
+    optimizer=Optimizer(name=OptimizerName.SGD, lr=1.0, weight_decay=0.0),
+    schedule=Schedule(name=ScheduleName.CONSTANT),
+    augment=Augment(),
+    normalize=Normalization.NONE,
+    epochs=1,
+    batch_size=2,
+    precision=Precision.FLOAT32,
+    seed=0,
+    view_seed=0,
+)
+"""A spec in which every field can be tried by itself: none forbids a value of another."""
+
+WORDS = {bool: "true or false, in small letters", int: "a whole number", float: "a number", str: "a text"}
+
+
+def check_value(key: str, value: object) -> None:
+    """SpecError for a value that a field can never have; of keys that are no field of ours it knows nothing."""
+    outer, _, inner = key.partition(".")
+    if key not in settable_keys(EXAMPLE) or outer in ("model", "objective"):
+        return
+    kind = get_type_hints(RunSpec)[outer]
+    kind = get_type_hints(kind)[inner] if inner else kind
+    typed(key, value, kind, ", ".join(kind) if isinstance(kind, EnumType) else WORDS[kind])
+    content = to_dict(EXAMPLE)
+    (content[outer] if inner else content)[inner or outer] = value
+    from_dict(RunSpec, content)

@@ -40,10 +40,8 @@ def keep_weights(
     are there already: they may have been kept for another.
     """
     options = TEACHER_OPTIONS if is_complete else PRETRAINED_OPTIONS
-    kept = store.weights_file(weights.digest)
-    is_kept = kept.exists()
-    file = kept if is_kept else path or _imagenet_file(weights.digest)
-    state = _read_kept(kept) if is_kept else read_state(file, options)
+    is_kept = store.weights_file(weights.digest).exists()
+    file, state = find_weights(store, weights, path, options)
     try:
         load = load_complete if is_complete else load_body
         load(Network(build_body(model), Normalization.NONE), model, state)
@@ -53,6 +51,17 @@ def keep_weights(
         return
     contiguous = {name: value.contiguous() for name, value in state.items()}
     store.write_weights(weights.digest, safetensors.torch.save(contiguous))
+
+
+def find_weights(
+    store: Store, weights: Weights, path: Path | None, options: str = PRETRAINED_OPTIONS
+) -> tuple[Path, dict[str, Tensor]]:
+    """The file of weights and what it holds, from the store if it is there; WeightsError if it cannot be had."""
+    kept = store.weights_file(weights.digest)
+    if kept.exists():
+        return kept, _read_kept(kept)
+    file = path or _imagenet_file(weights.digest)
+    return file, read_state(file, options)
 
 
 def _read_kept(file: Path) -> dict[str, Tensor]:

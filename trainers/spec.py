@@ -217,7 +217,16 @@ def from_dict(kind: type[T], data: object) -> T:
     try:
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
-        raise SpecError(f"not a {kind.__name__}: {error}") from error
+        is_ours = isinstance(error.__cause__, SpecError)  # of a __post_init__: complete without a place
+        raise SpecError(str(error.__cause__) if is_ours else f"not a {kind.__name__}: {error}") from error
+
+
+def typed(name: str, value: object, kind: Any, allowed: str) -> Any:
+    """One value in the type of its field, 1 as 1.0 where that is meant; SpecError says what is allowed."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise SpecError(f"{name} is {value!r}; allowed: {allowed}") from error
 
 
 def canonical_json(content: object) -> str:

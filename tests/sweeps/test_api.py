@@ -101,9 +101,11 @@ def test_gather_and_rank_read_a_store_by_its_path(options: dict[str, Any]) -> No
     ("wrong", "error", "message"),
     [
         ({"sede": 3}, SpecError, "unknown option 'sede'; have: sweep, data, "),
-        ({"limit": "many"}, SpecError, r"Expected `int`, got `str` - at `\$.limit`"),
+        ({"limit": "330"}, SpecError, "limit is '330'; allowed: int"),
+        ({"quiet": "yes"}, SpecError, "quiet is 'yes'; allowed: bool"),
+        ({"set": 3}, SpecError, r"set is 3; allowed: str \| list\[str\] \| dict\[str, Any\]"),
         ({"sweep": "reprot"}, SweepError, "unknown sweep 'reprot'"),
-        ({"resize": "blur"}, SpecError, "Invalid enum value 'blur'"),
+        ({"resize": "blur"}, SpecError, "resize is 'blur'; allowed: fit, squash, pad, none"),
         ({"seeds": "x"}, SpecError, "--seeds 'x' is not a list of numbers"),
         ({"set": "epochs"}, SpecError, "--set 'epochs' is not KEY=VALUE"),
         ({"grid": {"epochs": 3}}, SpecError, "--grid 'epochs=3' has a single value"),
@@ -119,6 +121,19 @@ def test_wrong_input_is_raised_before_anything_is_written(
         with pytest.raises(error, match=message):
             function(**{**options, **wrong})
         assert not list(Path(options["store"]).glob("runs/*"))
+
+
+@pytest.mark.parametrize("function", [plan, run])
+def test_a_store_that_is_no_path_is_one_line(function: Any) -> None:
+    with pytest.raises(SpecError, match=r"^store is None; allowed: str \| Path, a folder$"):
+        function(store=None)
+
+
+def test_what_plan_and_run_give_shows_itself_as_one_line(options: dict[str, Any]) -> None:
+    store = options["store"]
+    assert repr(plan(**options)) == f"Planned(report: 3 jobs, 3 would run; store {store})"
+    outcome = run(serial=True, quiet=True, **{**options, "only": "conv_group"})
+    assert repr(outcome) == f"Outcome(report: 1 job, 1 ok; store {store})"
 
 
 @pytest.mark.parametrize(
@@ -189,6 +204,33 @@ def test_networks_over_the_budget_are_marked_in_the_plan_and_refused_in_a_run(pe
 def test_a_plan_before_the_data_is_prepared_says_why_it_counts_nothing(petite: Any) -> None:
     outcome = petite.main("--plan", "--budget-params", "9")
     assert outcome.code == 0 and "parameters the networks have" in outcome.out and "OVER" not in outcome.out
+    rows = {line.split()[0]: line.split() for line in outcome.out.splitlines() if "@0 " in line}
+    assert "parameters" in outcome.out.splitlines()[0].split()
+    assert {name for name, row in rows.items() if "?" in row} == {
+        *("student_scratch@0", "student_kd_scratch@0", "student_kd_pretrained@0"),
+        *("conv_plain@0", "conv_depthwise@0", "conv_group@0"),
+    }
+
+
+def test_one_job_is_not_called_jobs(petite: Any) -> None:
+    assert "1 job, 1 would run, 0 are done" in petite.main(*petite.report, "--plan", "--only", "conv_group").out
+
+
+def test_what_nobody_pretrains_on_is_neither_prepared_nor_named(petite: Any) -> None:
+    outcome = petite.main(*petite.report, "--serial", "--only", "conv_group")
+    assert outcome.code == 0
+    assert "pretraining" not in outcome.out
+    assert len(list((petite.store / "data").glob("*/manifest.json"))) == 1
+    assert "0 to run" in petite.main(*petite.report, "--serial", "--only", "conv_group").out
+
+
+def test_a_reader_that_goes_away_does_not_end_the_sweep(petite: Any, start: Any) -> None:
+    process = start(*petite.report, "--serial", "--only", "conv_*")
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=120) == 0, process.stderr.read()
+    assert process.stderr.read() == ""
+    assert len(petite.weights) == 3
 
 
 def test_a_network_is_counted_once_however_many_jobs_have_it(

@@ -39,12 +39,24 @@ def refused(outcome: Any) -> str:
         (["--set", "optimiser.lr=1"], "unknown key 'optimiser.lr'; have: augment.crop_padding, "),
         (["--set", "tutor:epochs=1"], "--set tutor:epochs: concerns no job; have: pretrain, teacher, "),
         (["--set", "epochs"], "--set 'epochs' is not KEY=VALUE; write for example "),
-        (["--set", "epochs=many"], "job 'pretrain': not a RunSpec: Expected `int`, got `str`"),
+        (["--set", "epochs=many"], "epochs is 'many'; allowed: a whole number"),
+        (["--set", "normalize=foo"], "normalize is 'foo'; allowed: none, imagenet"),
+        (["--set", "student:optimizer.name=foo"], "optimizer.name is 'foo'; allowed: adamw, sgd"),
+        (["--set", "schedule.name=foo"], "schedule.name is 'foo'; allowed: constant, cosine, one_cycle"),
+        (["--set", "precision=bf16"], "precision is 'bf16'; allowed: float32, float16, bfloat16"),
+        (
+            ["--set", "augment.horizontal_flip=False"],
+            "augment.horizontal_flip is 'False'; allowed: true or false, in small letters",
+        ),
+        (
+            ["--set", "student_kd_pretrained/lr=0.1:epochs=4"],
+            "a role, label, model or objective, never a grid's point; write student_kd_pretrained:KEY=VALUE",
+        ),
         (["--set", "optimizer.lr=NaN"], "optimizer.lr is nan; allowed: above 0"),
         (["--set", "optimizer.lr=Infinity"], "a spec holds a number that is not finite"),
         (["--set", "model.stem_stride=null"], "stem_stride is None; allowed: int"),
         (["--set", "model.name=[1]"], "unknown model [1]; have: "),
-        (["--set", "optimizer.lr={}"], "Expected `float`, got `object`"),
+        (["--set", "optimizer.lr={}"], "optimizer.lr is {}; allowed: a number"),
         (["--set", "optimizer.momentum=0.9"], "--set optimizer.momentum=0.9 has no effect with adamw"),
         (["--set", "teacher=5"], "unknown key 'teacher'; have: "),
         (["--epochs", "0"], "epochs is 0; allowed: 1 or more"),
@@ -71,7 +83,15 @@ def refused(outcome: Any) -> str:
     ],
 )
 def test_a_wrong_option_is_one_line(petite: Any, arguments: list[str], message: str) -> None:
-    assert message in refused(petite.main(*petite.report, "--serial", *arguments))
+    line = refused(petite.main(*petite.report, "--serial", *arguments))
+    assert message in line and "job '" not in line
+    assert not Store(petite.store).plans()
+
+
+@pytest.mark.parametrize("setting", ["normalize=foo", "epochs=0", "optimizer.lr=-1"])
+def test_a_wrong_value_is_refused_before_anything_is_prepared(petite: Any, setting: str) -> None:
+    assert "; allowed: " in refused(petite.main(*petite.report, "--serial", "--set", setting))
+    assert not petite.store.exists()
 
 
 @pytest.mark.parametrize("text", ["parquet", "parquet:", "parquet:/nowhere/photos.parquet", "parquet:/nowhere"])
@@ -127,6 +147,14 @@ def test_pretraining_on_source_data_that_nobody_named_lists_the_choices(petite: 
     assert all(choice in line for choice in ("--pretrained imagenet", "--pretrained FILE", "--pretrained source"))
 
 
+def test_a_data_set_that_declares_a_source_and_names_none_is_blamed_itself(petite: Any, tmp_path: Path) -> None:
+    file = tmp_path / "own" / "data" / "alone.py"
+    file.parent.mkdir(parents=True)
+    file.write_text('PRETRAINED = "source"\n\ndef identity(path): ...\n\ndef read(path): ...\n')
+    line = refused(petite.main("--plugins", str(tmp_path / "own"), "--data", "alone", "--plan"))
+    assert line.startswith(f'{file} declares PRETRAINED = "source": alone has no source set of its own; add ')
+
+
 def test_source_data_without_a_pretraining_on_it_is_refused(petite: Any) -> None:
     arguments = ["--data", f"parquet:{petite.pictures}", "--source-data", f"parquet:{petite.source}", "--serial"]
     expected = "--source-data is for --pretrained source, and this is --pretrained imagenet"
@@ -180,6 +208,29 @@ def test_weights_of_another_network_are_refused_with_the_first_tensor_that_diffe
     arguments = ["--data", f"parquet:{petite.pictures}", "--pretrained", str(file), "--epochs", "1", "--serial"]
     line = refused(petite.main(*arguments))
     assert f"{file}: weights do not fit model 'resnet18'" in line
+    assert line.endswith("; or --exclude teacher_pretrained (leaves out 2 of 8 jobs)")
+    assert not Store(petite.store).plans() and not Store(petite.store).run_ids()
+
+
+@pytest.fixture
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No weights in the cache of torch, and nowhere to download them from."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr("trainers.pretrained.IMAGENET_URL", (tmp_path / "resnet18-f37072fd.pth").as_uri())
+
+
+@pytest.mark.usefixtures("offline")
+def test_missing_weights_are_said_before_pictures_are_prepared_with_the_jobs_that_need_them(petite: Any) -> None:
+    arguments = ["--data", f"parquet:{petite.pictures}", "--epochs", "1", "--serial"]
+    outcome = petite.main(*arguments)
+    line = refused(outcome)
+    assert "preparing" not in outcome.out and not list((petite.store / "data").glob("*"))
+    assert line.endswith("; or --exclude teacher_pretrained (leaves out 2 of 8 jobs)")
+    assert not Store(petite.store).plans()
+    only = refused(petite.main(*arguments, "--only", "student_kd_pretrained"))
+    assert "--exclude" not in only
+    outcome = petite.main(*arguments, "--exclude", "teacher_pretrained", "--only", "conv_group")
+    assert outcome.code == 0 and "pretraining" not in outcome.out
 
 
 class Mischief:
@@ -247,7 +298,7 @@ def test_a_store_whose_version_is_damaged_is_refused(petite: Any) -> None:
 def test_more_than_this_machine_has_is_refused_before_a_job_starts(petite: Any, wish: list[str], needs: str) -> None:
     line = refused(petite.main(*petite.report, "--serial", *wish))
     assert needs in line and line.endswith("lower --cpus-per-trial or --gpus-per-trial")
-    assert set(petite.num_attempts.values()) <= {0}
+    assert not Store(petite.store).plans() and not Store(petite.store).run_ids()
 
 
 def test_options_that_do_not_exist_end_with_code_2(petite: Any) -> None:

@@ -62,6 +62,8 @@ def test_what_is_wrong_with_pictures_ends_the_command_until_it_is_allowed(petite
 def test_the_way_of_resizing_reaches_the_data_and_its_source(petite: Any, photos: Path) -> None:
     arguments = [
         *short_run(petite, photos),
+        "--only",
+        "pretrain",
         "--skip-bad-images",
         "--allow-leak",
         "--image-size",

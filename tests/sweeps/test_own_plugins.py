@@ -273,6 +273,65 @@ def test_a_sweep_that_cannot_be_imported_is_one_line(petite: Any, own: Path) -> 
     assert line == f"{own / 'sweeps' / 'pair.py'} cannot be imported: {why}"
 
 
+SWEEP_OF_ONE = """from trainers.spec import Role
+
+def jobs(context):
+    return {returned}
+
+def one(context, **more):
+    return context.job("one", role=Role.STUDENT, model="dot", seed=0, **more)
+"""
+
+
+def of_one(folder: Path, returned: str) -> Path:
+    """The user's sweep, which returns this."""
+    file = folder / "sweeps" / "pair.py"
+    file.write_text(SWEEP_OF_ONE.format(returned=returned))
+    return file
+
+
+@pytest.mark.parametrize("mode", ["--serial", "--plan"])
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        ("[one(context, objectiv='kd')]", ", line 7: TypeError: Context.job() got an unexpected keyword argument "),
+        ("[nothing]", ", line 4: NameError: name 'nothing' is not defined"),
+        ("(1 / 0 for seed in context.seeds)", ", line 4: ZeroDivisionError: division by zero"),
+        ("None", ": jobs() returned a NoneType; allowed: a tuple of what context.job(...) gives"),
+        ("one(context)", ": jobs() returned a Job; allowed: a tuple of what context.job(...) gives"),
+        ("'one'", ": jobs() returned a str that holds 'o'; allowed: a tuple of what context.job(...) gives"),
+    ],
+)
+def test_a_mistake_in_a_sweep_is_one_line_that_names_the_file(
+    petite: Any, own: Path, returned: str, message: str, mode: str
+) -> None:
+    file = of_one(own, returned)
+    line = refused(petite.main("--plugins", str(own), *SWEEP, mode))
+    assert line.startswith(f"{file}{message}")
+
+
+def test_the_model_of_a_job_may_be_a_name(petite: Any, own: Path) -> None:
+    of_one(own, "[one(context)]")
+    outcome = petite.main("--plugins", str(own), *SWEEP, "--plan")
+    assert outcome.code == 0 and "1 job, 1 would run" in outcome.out, outcome
+
+
+def test_a_sweep_that_looks_at_the_pictures_runs_though_no_plan_can_be_made_before_they_are_there(
+    petite: Any, own: Path
+) -> None:
+    of_one(own, "[one(context)] if context.data.num_images['train'] == 12 else None")
+    arguments = ["--plugins", str(own), *SWEEP]
+    assert refused(petite.main(*arguments, "--plan")).endswith("KeyError: 'train'")
+    outcome = petite.main(*arguments, "--serial")
+    assert outcome.code == 0, outcome
+
+
+def test_a_run_names_the_users_file_and_not_the_copy(petite: Any, own: Path) -> None:
+    (own / "models" / "dot.py").write_text("WIDTH = 3\n\ndef build(*, width=WIDTH, **sizes): ...\n")
+    lines = [refused(petite.main("--plugins", str(own), *SWEEP, mode)) for mode in ("--plan", "--serial")]
+    assert lines[0] == lines[1] and lines[0].startswith(str(own / "models" / "dot.py"))
+
+
 @pytest.mark.parametrize("content", [None, {}, {"model/dot.py": FILES["models/dot.py"]}])
 def test_a_folder_without_plug_ins_is_refused(petite: Any, tmp_path: Path, content: dict[str, str] | None) -> None:
     folder = tmp_path / "other"

@@ -39,6 +39,22 @@ def test_a_child_is_suggested_once_its_parent_is_done_and_then_the_search_ends(t
     assert asked.suggest("three") == searcher.PlanSearcher.FINISHED
 
 
+def test_the_last_epoch_is_told_though_tune_says_it_only_with_the_end(two_jobs: Any) -> None:
+    frontier, teacher, _ = two_jobs
+    told: list[tuple[str, int]] = []
+
+    def on_epoch(run: str, result: dict[str, Any]) -> None:
+        told.append((run, result["epoch"]))
+
+    asked = searcher.PlanSearcher(frontier, lambda run: None, on_epoch, lambda run: True)
+    asked.suggest("one")
+    asked.on_trial_result("one", {"epoch": 1})
+    asked.on_trial_complete("one", {"epoch": 2, "done": True})
+    asked.suggest("two")
+    asked.on_trial_complete("two", {"done": True})
+    assert told == [(teacher.id, 1), (teacher.id, 2)]
+
+
 def test_jobs_that_may_not_start_any_more_end_the_search_once_nothing_runs(make_job: Any) -> None:
     first, second = make_job("first"), make_job("second", lr=0.5)
     plan, one_cpu = make_plan([first, second]), Resources(cpus=1)
