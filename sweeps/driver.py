@@ -64,8 +64,10 @@ def carry_out(sweep: Sweep, store: Store, request: ExecutionRequest, console: Co
     if not to_run:
         return 0
     from sweeps.progress import Board, BoardProgress, LiveTable, Phase
+    from trainers.measure import check_networks
 
     keep_weights(store, sweep)
+    check_networks(decision.job.spec.model for decision in to_run.values())
     with ExitStack() as stack:
         machines, execute = _executor(request, store, stack, say)
         setup = _setup(sweep, request, machines)

@@ -95,7 +95,7 @@ ALLOWED: dict[str, set[str]] = {
     "analysis.*": RECORDS | TABLES | {"analysis"},
     # layer 9
     "sweeps.budget": RECORDS | {"sweeps.plan", "trainers.measure"},
-    "sweeps.driver": RECORDS | PLANNING | RUNNING | {"rich"},
+    "sweeps.driver": RECORDS | PLANNING | RUNNING | {"rich", "trainers.measure"},
     "sweeps.api": RECORDS | PLANNING | RUNNING | {"sweeps.budget", "sweeps.driver", "analysis", "rich", "pandas"},
     "sweeps.show": RECORDS | PLANNING | {"sweeps.api", "sweeps.progress", "rich"},
     "sweeps.run_all": WORDS | {"sweeps.arguments", "sweeps.api", "sweeps.show", "analysis", "rich"},

@@ -209,6 +209,13 @@ def test_weights_that_no_job_needs_are_not_read(petite: Any, tmp_path: Path) -> 
     assert petite.main(*arguments, "--only", "conv_group").code == 0
 
 
+def test_a_network_too_deep_for_the_pictures_is_refused_before_anything_trains(petite: Any) -> None:
+    arguments = ["--only", "conv_plain", "--only", "conv_group", "--set", "conv_group:model.name=torchvision:alexnet"]
+    line = refused(petite.main(*petite.report, "--serial", *arguments))
+    assert line.startswith("model torchvision:alexnet cannot take pictures of 16 pixels (")
+    assert set(petite.num_attempts.values()) <= {0}
+
+
 @pytest.mark.parametrize("inside", ["", "below/it"])
 def test_a_store_that_cannot_be_written_is_named(petite: Any, tmp_path: Path, inside: str) -> None:
     file = tmp_path / "in-the-way"
