@@ -26,7 +26,7 @@ TRAINING = {
     )
 }
 SOURCES = {f"trainers.{name}" for name in ("images", "folders", "downloads", "cifar")}
-PREPARING = {f"trainers.{name}" for name in ("selection", "decoding", "leaks", "arrays")}
+PREPARING = {f"trainers.{name}" for name in ("selection", "coverage", "decoding", "leaks", "arrays")}
 PLANNING = {f"sweeps.{name}" for name in ("plan", "recipes", "resources", "context", "pretraining", "admission")}
 PLANNING |= {"sweeps.frontier", "sweeps.grid", "sweeps.request", "sweeps.time_limit"}
 RUNNING = {f"sweeps.{name}" for name in ("searcher", "execute", "progress", "passes", "serial", "trial", "sweep")}
@@ -57,6 +57,7 @@ ALLOWED: dict[str, set[str]] = {
     "trainers.cifar": RECORDS | IMAGES | {"trainers.images", "trainers.folders", "trainers.downloads"},
     "trainers.data.*": RECORDS | IMAGES | SOURCES | {"torchvision"},
     "trainers.selection": RECORDS | {"numpy"},
+    "trainers.coverage": RECORDS | {"numpy", "trainers.images", "trainers.selection"},
     "trainers.leaks": RECORDS,
     "trainers.arrays": RECORDS | {"numpy"},
     "trainers.decoding": RECORDS | IMAGES | {"trainers.images", "msgspec"},

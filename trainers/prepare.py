@@ -17,6 +17,7 @@ import numpy as np
 
 from trainers import plugins
 from trainers.arrays import FORMAT_VERSION, fingerprint, labels_file, write_split
+from trainers.coverage import check_coverage
 from trainers.decoding import (
     Chunk,
     Decoded,
@@ -110,7 +111,8 @@ def prepare(
             return ready
         work = _decode(raw, request, selection, folder, on_image, num_workers or num_cpus())
         skipped = _refuse_bad_images(raw, request, work)
-        _check_selection({split: (selection[split][0], _kept(pieces)) for split, pieces in work.items()}, raw)
+        kept = {split: (selection[split][0], _kept(pieces)) for split, pieces in work.items()}
+        check_coverage(kept, raw, request.limit, request.part)
         leaks = find_leaks(
             {split: [one for _, done in pieces for one in done.digests] for split, pieces in work.items()}
         )
@@ -125,11 +127,11 @@ def prepare(
 def _selection(raw: RawData, request: DataRequest) -> Selection:
     """Which pictures; DataError if they are none, or not enough to learn from."""
     if len(raw.class_names) < 2:
-        raise DataError(f"{raw.origin} has {len(raw.class_names)} classes; needed: 2 or more")
+        raise DataError(f"{raw.origin}: {len(raw.class_names)} classes; needed: 2 or more")
     selection = select(raw.labels, request.limit, request.part)
     if not sum(len(indices) for _, indices in selection.values()):
-        raise DataError(f"{raw.origin} has no picture outside --limit {request.limit}; use a smaller one")
-    _check_selection(selection, raw)
+        raise DataError(f"{raw.origin}: no picture is outside --limit {request.limit}; use a smaller one")
+    check_coverage(selection, raw, request.limit, request.part)
     return selection
 
 
@@ -137,21 +139,6 @@ def _check_request(request: DataRequest) -> None:
     for option, value, lowest in (("--limit", request.limit, 1), ("--image-size", request.image_size, 8)):
         if value is not None and value < lowest:
             raise DataError(f"{option} is {value}; allowed: {lowest} or more")
-
-
-def _check_selection(selection: Selection, raw: RawData) -> None:
-    """Every class must be there to learn from and to choose by."""
-    for split in (Split.TRAIN, Split.VALIDATION):
-        origin, indices = selection.get(split, (split, np.arange(0)))
-        labels = raw.labels[origin][indices] if len(indices) else indices
-        if (labels < 0).any():
-            raise DataError(f"{raw.origin}: {int((labels < 0).sum())} pictures in {split.value} have no label")
-        missing = sorted(set(range(len(raw.class_names))) - set(labels.tolist()))
-        if missing:
-            raise DataError(
-                f"{raw.origin}: {len(missing)} of {len(raw.class_names)} classes have no picture in {split.value} "
-                f"({raw.class_names[missing[0]]!r}, ...); use a larger --limit or add pictures"
-            )
 
 
 def _decode(
@@ -200,7 +187,7 @@ def _common_size(raw: RawData, selection: Selection) -> int:
     else:
         raise DataError(f"{raw.origin}: none of {len(indices)} training pictures can be read")
     if width != height:
-        raise DataError(f"{raw.origin} has pictures of {width} x {height} pixels; choose a square with --image-size")
+        raise DataError(f"{raw.origin}: pictures of {width} x {height} pixels; choose a square with --image-size")
     return width
 
 
@@ -265,7 +252,7 @@ def _side(raw: RawData, request: DataRequest, sizes_N2: Indices) -> int:
     if len(np.unique(sizes_N2)) > 1:
         smallest, largest = sizes_N2.min(axis=0), sizes_N2.max(axis=0)
         raise DataError(
-            f"{raw.origin} has pictures of {smallest[1]} x {smallest[0]} to {largest[1]} x {largest[0]} pixels; "
+            f"{raw.origin}: pictures of {smallest[1]} x {smallest[0]} to {largest[1]} x {largest[0]} pixels; "
             "say with --image-size how large the square is that is cut from them"
         )
     return int(sizes_N2[0, 0])

@@ -142,7 +142,7 @@ def test_source_data_that_is_the_data_itself_is_refused(petite: Any) -> None:
 def test_a_limit_that_leaves_nothing_to_pretrain_on_asks_for_a_smaller_one(petite: Any) -> None:
     data = ["--data", f"parquet:{petite.pictures}", "--limit", "100000"]
     line = refused(petite.main(*data, "--pretrained", "source", "--serial"))
-    assert line.endswith("has no picture outside --limit 100000; use a smaller one")
+    assert line.endswith(": no picture is outside --limit 100000; use a smaller one")
 
 
 def test_a_file_of_weights_that_is_not_there_lists_the_choices(petite: Any) -> None:
