@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from trainers.errors import CorruptFileError, DataError, PluginError
+from trainers.files import encode_record
 from trainers.pictures import Pictures, load_split
 from trainers.prepare import DataRequest, parse_data, prepare, prepared, request_digest
 from trainers.result import Manifest, Split
@@ -112,6 +113,22 @@ def test_the_fingerprint_does_not_depend_on_path_or_shards(store: Store, photos:
     sharded = {"train-0.parquet": TWENTY[:7], "train-1.parquet": TWENTY[7:], **dict(list(WHOLE.items())[1:])}
     two = prepare_quietly(store, photos("elsewhere/deep", sharded))
     assert one.fingerprint == two.fingerprint
+
+
+def test_the_origin_is_the_place_that_was_asked_for_although_the_pictures_are_shared(store: Store, photos: Any) -> None:
+    one, two = photos("here", WHOLE), photos("elsewhere", WHOLE)
+    manifests = [prepare_quietly(store, one), prepare_quietly(store, two), prepared(store, one), prepared(store, two)]
+    assert len({manifest.fingerprint for manifest in manifests if manifest}) == 1
+    places = [manifest.origin.rpartition("/")[2] for manifest in manifests if manifest]
+    assert places == ["here", "elsewhere", "here", "elsewhere"]
+
+
+def test_a_request_that_an_older_version_noted_without_its_origin_is_still_known(store: Store, photos: Any) -> None:
+    request = photos("data", WHOLE)
+    manifest = prepare_quietly(store, request)
+    (index,) = (store.root / "data" / "requests").iterdir()
+    index.write_bytes(encode_record({"fingerprint": manifest.fingerprint}))
+    assert prepared(store, request) == manifest
 
 
 def test_one_pixel_one_label_or_one_name_changes_the_fingerprint(
