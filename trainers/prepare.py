@@ -30,7 +30,7 @@ from trainers.decoding import (
 )
 from trainers.errors import DataError
 from trainers.images import RawData, Resize
-from trainers.leaks import find_leaks, refuse_leaks
+from trainers.leaks import Leak, find_leaks, refuse_leaks
 from trainers.plugins import Kind
 from trainers.result import Manifest, Split
 from trainers.selection import Indices, Part, Selection, select
@@ -116,8 +116,8 @@ def prepare(
         leaks = find_leaks(
             {split: [one for _, done in pieces for one in done.digests] for split, pieces in work.items()}
         )
-        if not request.allow_leak:
-            refuse_leaks(leaks, lambda split, position: _name(raw, work[split], position), raw.origin)
+        if leaks and not request.allow_leak:
+            _refuse_leaks(raw, work, leaks, store.log_folder() / f"pictures-in-two-splits-{digest}.txt")
         whole = folder / "whole"
         size = _write_arrays(whole, raw, request, work)
         manifest = _manifest(whole, raw, request, size, skipped, len(leaks))
@@ -220,9 +220,17 @@ def _kept(pieces: Pieces) -> Indices:
     return np.array([index for _, done in pieces for index in done.indices], dtype=np.int64)
 
 
-def _name(raw: RawData, pieces: Pieces, position: int) -> str:
-    """What the data calls a picture of a split of ours."""
-    return raw.name(pieces[0][0].origin, int(_kept(pieces)[position]))
+def _refuse_leaks(raw: RawData, work: Work, leaks: Sequence[Leak], list_file: Path) -> None:
+    """DataError if there are any, in the words of the data: by the split and index that it gives a picture."""
+
+    def place(split: Split, position: int) -> tuple[Split, int]:
+        return work[split][0][0].origin, int(_kept(work[split])[position])
+
+    def label(split: Split, position: int) -> int:
+        origin, index = place(split, position)
+        return int(raw.labels[origin][index])
+
+    refuse_leaks(leaks, lambda split, position: raw.name(*place(split, position)), label, raw.origin, list_file)
 
 
 def _write_arrays(whole: Path, raw: RawData, request: DataRequest, work: Work) -> int:
