@@ -24,8 +24,10 @@ from trainers.decoding import (
     Shape,
     chunks_of,
     decode_chunks,
+    identity_of,
     num_cpus,
     pixels_file,
+    read_raw,
     source_of,
 )
 from trainers.errors import DataError
@@ -76,9 +78,9 @@ def parse_data(text: str) -> tuple[str, str | None]:
 def request_digest(request: DataRequest) -> str:
     """Changes whenever the request or the files behind it do; reads names and times only. DataError for nonsense."""
     _check_request(request)
-    module = plugins.load(Kind.DATA, request.name)
+    identity = identity_of(request.name, request.path)
     fields = [request.name, request.image_size, request.limit, request.part.value]
-    return digest_of([FORMAT_VERSION, fields, module.identity(request.path), *_added_fields(request)])
+    return digest_of([FORMAT_VERSION, fields, identity, *_added_fields(request)])
 
 
 def _added_fields(request: DataRequest) -> list[dict[str, object]]:
@@ -102,7 +104,7 @@ def prepare(
     A preparation that was killed goes on where it was; one that another process is at is waited for.
     """
     _check_request(request)
-    raw: RawData = plugins.load(Kind.DATA, request.name).read(request.path)
+    raw = read_raw(request.name, request.path)
     digest = request_digest(request)  # after `read`, which may have downloaded the files
     selection = _selection(raw, request)
     with store.preparation(digest) as folder:
