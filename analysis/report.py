@@ -227,10 +227,7 @@ def _size(value: int | None) -> str:
 def _macs(value: int | None) -> str:
     if value is None:
         return ""
-    for size, unit in ((1e9, "G"), (1e6, "M")):
-        if value >= size:
-            return f"{value / size:.{2 if unit == 'G' else 1}f} {unit}"
-    return f"{value / 1e3:.1f} k"
+    return f"{value / 1e6:.1f} M" if value < 1e9 else f"{value / 1e9:.2f} G"
 
 
 def _duration(seconds: float | None) -> str:
