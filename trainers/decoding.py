@@ -234,7 +234,7 @@ def _digest(content: bytes, shape: tuple[int, ...]) -> str:
 def _of_right_size(picture: Image.Image, shape: Shape, origin: str) -> Image.Image:
     if shape.is_exact and picture.size != (shape.size, shape.size):
         raise DataError(
-            f"{origin}: pictures of {shape.size} x {shape.size} and of {picture.width} x {picture.height} pixels; "
+            f"{origin}: sizes of {shape.size} x {shape.size} and of {picture.width} x {picture.height} pixels; "
             "choose one size with --image-size"
         )
     return picture

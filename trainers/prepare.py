@@ -189,7 +189,7 @@ def _common_size(raw: RawData, selection: Selection) -> int:
     else:
         raise DataError(f"{raw.origin}: none of {len(indices)} training pictures can be read")
     if width != height:
-        raise DataError(f"{raw.origin}: pictures of {width} x {height} pixels; choose a square with --image-size")
+        raise DataError(f"{raw.origin}: the first is {width} x {height} pixels; choose a square with --image-size")
     return width
 
 
@@ -262,7 +262,7 @@ def _side(raw: RawData, request: DataRequest, sizes_N2: Indices) -> int:
     if len(np.unique(sizes_N2)) > 1:
         smallest, largest = sizes_N2.min(axis=0), sizes_N2.max(axis=0)
         raise DataError(
-            f"{raw.origin}: pictures of {smallest[1]} x {smallest[0]} to {largest[1]} x {largest[0]} pixels; "
+            f"{raw.origin}: sizes of {smallest[1]} x {smallest[0]} to {largest[1]} x {largest[0]} pixels; "
             "say with --image-size how large the square is that is cut from them"
         )
     return int(sizes_N2[0, 0])

@@ -142,7 +142,7 @@ def test_without_resizing_the_side_of_the_square_is_part_of_the_data(store: Stor
 
 
 def test_without_resizing_and_a_size_unequal_pictures_ask_for_one(store: Store, tree: Any) -> None:
-    with pytest.raises(DataError, match=": pictures of 8 x 8 to 12 x 14 pixels; say with --image-size how large"):
+    with pytest.raises(DataError, match=": sizes of 8 x 8 to 12 x 14 pixels; say with --image-size how large"):
         quietly(store, replace(tree(SPLITS, sizes), resize=Resize.NONE))
 
 

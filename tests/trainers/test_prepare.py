@@ -213,7 +213,7 @@ def test_oblong_pictures_ask_for_a_square(store: Store, tmp_path: Path, png: Any
     oblong = png(np.zeros((8, 12, 3)))
     path = write_parquet(tmp_path / "x.parquet", [oblong] * 40, [0, 1] * 20)
     request = DataRequest(name="parquet", path=str(path))
-    assert ": pictures of 12 x 8 pixels; choose a square with --image-size" in message(store, request)
+    assert ": the first is 12 x 8 pixels; choose a square with --image-size" in message(store, request)
 
 
 @pytest.mark.parametrize(
