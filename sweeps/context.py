@@ -80,7 +80,7 @@ class Context:
         shape = dict(zip(SHAPE, (data.num_classes, data.image_size), strict=True))
         content: dict[str, Any] = {
             "data": data.fingerprint,
-            "model": _plugin(Kind.MODEL, chosen.name, {**chosen.args, **shape}),
+            "model": _named(Kind.MODEL, chosen.name, {**chosen.args, **shape}),
             "objective": _plugin(Kind.OBJECTIVE, objective, {}),
             "optimizer": {},
             "schedule": {},
@@ -202,8 +202,15 @@ def _owner(key: str, job: Job) -> str:
 
 def _plugin(kind: Kind, name: str, args: Mapping[str, Any]) -> dict[str, Any]:
     """A plug-in by `NAME` or `NAME:MAIN_ARGUMENT`, its arguments complete."""
+    named = _named(kind, name, args)
+    return {**named, "args": plugins.resolve(kind, **named)}
+
+
+def _named(kind: Kind, name: str, args: Mapping[str, Any]) -> dict[str, Any]:
+    """A plug-in by `NAME` or `NAME:MAIN_ARGUMENT`, whose other arguments may be set later."""
     plain, main = plugins.parse(kind, name)
-    return {"name": plain, "args": plugins.resolve(kind, plain, {**args, **main})}
+    plugins.source_file(kind, plain)
+    return {"name": plain, "args": {**args, **main}}
 
 
 def _apply(setting: Setting, content: dict[str, Any]) -> None:
@@ -216,7 +223,7 @@ def _apply(setting: Setting, content: dict[str, Any]) -> None:
             content[outer] = setting.value
     elif outer in PLUGIN_KINDS and inner == "name":
         shape = {key: value for key, value in content[outer]["args"].items() if key in SHAPE}
-        content[outer] = _plugin(PLUGIN_KINDS[outer], setting.value, shape)
+        content[outer] = _named(PLUGIN_KINDS[outer], setting.value, shape)
     elif outer in PLUGIN_KINDS:
         if inner in plugins.arguments(PLUGIN_KINDS[outer], content[outer]["name"]):
             content[outer]["args"][inner] = setting.value

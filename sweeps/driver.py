@@ -72,8 +72,10 @@ def carry_out(
         _record(sweep, store, command)
         return 0
     from sweeps.progress import Board, BoardProgress, LiveTable, Phase
+    from trainers.measure import check_networks
 
     keep_weights(store, sweep.plan, sweep.pretraining, sweep.request.teacher)
+    check_networks(decision.job.spec.model for decision in to_run.values())
     with ExitStack() as stack:
         machines, execute = _executor(request, store, stack, say)
         setup = _setup(sweep, request, machines)

@@ -27,7 +27,7 @@ TRAINING = {
     )
 }
 SOURCES = {f"trainers.{name}" for name in ("images", "folders", "downloads", "cifar")}
-PREPARING = {f"trainers.{name}" for name in ("selection", "decoding", "leaks", "arrays")}
+PREPARING = {f"trainers.{name}" for name in ("selection", "coverage", "decoding", "leaks", "arrays")}
 PLANNING = {f"sweeps.{name}" for name in ("plan", "recipes", "resources", "context", "pretraining", "admission")}
 PLANNING |= {"sweeps.frontier", "sweeps.grid", "sweeps.jobs", "sweeps.request", "sweeps.time_limit"}
 RUNNING = {
@@ -62,6 +62,7 @@ ALLOWED: dict[str, set[str]] = {
     "trainers.cifar": RECORDS | IMAGES | {"trainers.images", "trainers.folders", "trainers.downloads"},
     "trainers.data.*": RECORDS | IMAGES | SOURCES | {"torchvision"},
     "trainers.selection": RECORDS | {"numpy"},
+    "trainers.coverage": RECORDS | {"numpy", "trainers.images", "trainers.selection"},
     "trainers.leaks": RECORDS,
     "trainers.arrays": RECORDS | {"numpy"},
     "trainers.decoding": RECORDS | IMAGES | {"trainers.images", "msgspec"},
@@ -102,7 +103,7 @@ ALLOWED: dict[str, set[str]] = {
     "analysis.*": RECORDS | TABLES | {"analysis"},
     # layer 9
     "sweeps.budget": RECORDS | {"sweeps.plan", "trainers.measure"},
-    "sweeps.driver": RECORDS | PLANNING | RUNNING | {"rich"},
+    "sweeps.driver": RECORDS | PLANNING | RUNNING | {"rich", "trainers.measure"},
     "sweeps.api": RECORDS | PLANNING | RUNNING | {"sweeps.budget", "sweeps.driver", "analysis", "rich", "pandas"},
     "sweeps.show": RECORDS | PLANNING | {"sweeps.api", "sweeps.budget", "sweeps.progress", "rich"},
     "sweeps.run_all": WORDS | {"sweeps.arguments", "sweeps.plan", "sweeps.api", "sweeps.show", "analysis", "rich"},

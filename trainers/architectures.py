@@ -11,9 +11,14 @@ from pathlib import Path
 _REGISTERED = re.compile(r"^@register_model(?:\(\))?\n(?:(?!def ).*\n)*?def (\w+)\(", re.MULTILINE)
 """How torchvision and timm mark the functions in `models/*.py` that build a network by name."""
 
+EXAMPLES = {"torchvision": "mobilenet_v3_small", "timm": "mobilenetv3_small_050"}
+"""A network of each package."""
+
 
 def check_architecture(package: str, name: str) -> None:
-    """ValueError, with the nearest names, for a network that the package does not have."""
+    """ValueError, with the nearest names, for a network that the package does not have, and for none."""
+    if not name:
+        raise ValueError(f"which network of {package}? write its name after a colon, as {package}:{EXAMPLES[package]}")
     known = registered(package)
     if known and name not in known:  # none: the package is marked up otherwise, and must answer for itself
         near = difflib.get_close_matches(name, known, n=3)

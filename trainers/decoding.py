@@ -7,6 +7,7 @@ Which process decodes a chunk changes nothing in it.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import math
 import multiprocessing
 import os
@@ -14,7 +15,7 @@ import signal
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -34,7 +35,7 @@ from trainers.files import decode, encode_record, write
 from trainers.images import RawData, Resize, resized
 from trainers.plugins import Kind
 from trainers.result import Split
-from trainers.spec import digest_of
+from trainers.spec import canonical_json, digest_of
 
 PICTURES_PER_CHUNK = 256
 
@@ -78,7 +79,24 @@ class Decoded:
 
 def source_of(name: str, path: str | None) -> Source:
     """The data set as it is now."""
-    return Source(name=name, path=path, identity=digest_of(plugins.load(Kind.DATA, name).identity(path)))
+    return Source(name=name, path=path, identity=digest_of(identity_of(name, path)))
+
+
+def identity_of(name: str, path: str | None) -> object:
+    """What changes whenever the pictures would, as the file says; PluginError if it fails or gives no plain data."""
+    with plugins.calling(Kind.DATA, name, "identity"):
+        identity: object = plugins.load(Kind.DATA, name).identity(path)
+        canonical_json(identity)
+    return identity
+
+
+def read_raw(name: str, path: str | None) -> RawData:
+    """The data set, undecoded; DataError for data that cannot be used, PluginError if its file is wrong."""
+    with plugins.calling(Kind.DATA, name, "read"):
+        raw = plugins.load(Kind.DATA, name).read(path)
+        if not isinstance(raw, RawData):
+            raise TypeError(f"it gives {type(raw).__name__}, not RawData")
+    return raw
 
 
 def chunks_of(split: Split, origin: Split, indices: npt.NDArray[np.int64]) -> list[Chunk]:
@@ -109,7 +127,8 @@ def decode_chunks(
         yield from (_decoded(lambda: raw, shape, folder, chunk) for chunk in chunks)
         return
     spawn = multiprocessing.get_context("spawn")  # a forked child would inherit the locks of torch's or Ray's threads
-    with ProcessPoolExecutor(num_workers, mp_context=spawn, initializer=_serve_parent) as pool:
+    places = {kind.value: list(map(str, plugins.folders(kind))) for kind in Kind}
+    with ProcessPoolExecutor(num_workers, spawn, initializer=_serve_parent, initargs=(places,)) as pool:
         try:
             with _hidden_main():
                 decoded = pool.map(partial(_decoded, partial(_read, source), shape, folder), chunks)
@@ -136,8 +155,10 @@ def num_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _serve_parent() -> None:
-    """A worker leaves interrupts to its parent, and ends with it even if that is killed."""
+def _serve_parent(places: Mapping[str, list[str]]) -> None:
+    """A worker finds its parent's plug-ins, leaves interrupts to it, and ends with it even if that is killed."""
+    for package, folders in places.items():
+        importlib.import_module(package).__path__[:] = folders
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -154,8 +175,7 @@ def _read(source: Source) -> RawData:
     """The data set, once per process; DataError if it is not the one that the parent read."""
     if source_of(source.name, source.path) != source:
         raise DataError(f"the files of {source.name} at {source.path} changed while they were read; run again")
-    raw: RawData = plugins.load(Kind.DATA, source.name).read(source.path)
-    return raw
+    return read_raw(source.name, source.path)
 
 
 def _decoded(get_raw: Callable[[], RawData], shape: Shape, folder: Path, chunk: Chunk) -> Decoded:
@@ -214,7 +234,7 @@ def _digest(content: bytes, shape: tuple[int, ...]) -> str:
 def _of_right_size(picture: Image.Image, shape: Shape, origin: str) -> Image.Image:
     if shape.is_exact and picture.size != (shape.size, shape.size):
         raise DataError(
-            f"{origin} has pictures of {shape.size} x {shape.size} and of {picture.width} x {picture.height} pixels; "
+            f"{origin}: sizes of {shape.size} x {shape.size} and of {picture.width} x {picture.height} pixels; "
             "choose one size with --image-size"
         )
     return picture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import platform
 import socket
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -42,13 +43,30 @@ def describe_environment(spec: RunSpec, device: torch.device, num_threads: int, 
         git_commit=git[0],
         git_is_dirty=git[1],
         source_digests={name: plugins.module_digest(name) for name in _modules(spec)},
+        packages=_packages(spec),
     )
 
 
 def gives_same_numbers(one: Environment, other: Environment) -> bool:
     """Whether bit-identity may be expected between two environments."""
     neutral = {name: getattr(one, name) for name in UNESSENTIAL}
+    if not (one.packages and other.packages):  # an older version did not record them
+        neutral["packages"] = one.packages
     return dataclasses.replace(other, **neutral) == one
+
+
+def _packages(spec: RunSpec) -> dict[str, str]:
+    """The versions of what the spec's plug-ins say that they require; "" for one that no installer knows."""
+    chosen = ((Kind.MODEL, spec.model.name), (Kind.OBJECTIVE, spec.objective.name))
+    required = [plugins.constant(kind, name, "REQUIRES", None) for kind, name in chosen]
+    return {package: _version(package) for package in required if package is not None}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def _modules(spec: RunSpec) -> tuple[str, ...]:

@@ -8,11 +8,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from trainers.errors import DataError
+from trainers.files import write
 from trainers.result import Split
 
 NUM_EXAMPLES = 2
+Name = Callable[[Split, int], str]
+"""What the data calls the picture at a position of a split."""
+Label = Callable[[Split, int], int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,16 +45,27 @@ def find_leaks(digests: Mapping[Split, Sequence[str]]) -> tuple[Leak, ...]:
     return tuple(leaks)
 
 
-def refuse_leaks(leaks: Sequence[Leak], name: Callable[[Split, int], str], origin: str) -> None:
-    """DataError with the count per pair of splits and two examples, if there are any."""
+def refuse_leaks(leaks: Sequence[Leak], name: Name, label: Label, origin: str, list_file: Path) -> None:
+    """DataError with the count per pair of splits and two examples, if there are any; all are in `list_file` then."""
     if not leaks:
         return
     pairs = Counter((leak.split, leak.earlier_split) for leak in leaks)
     counts = ", ".join(
         f"{count} pictures of {split} are also in {earlier}" for (split, earlier), count in pairs.items()
     )
-    examples = ", ".join(
-        f"{name(leak.split, leak.position)} = {name(leak.earlier_split, leak.earlier_position)}"
-        for leak in leaks[:NUM_EXAMPLES]
+    equations = [
+        f"{name(leak.split, leak.position)} = {name(leak.earlier_split, leak.earlier_position)}" for leak in leaks
+    ]
+    write(list_file, "".join(f"{equation}\n" for equation in equations).encode())
+    examples = ", ".join(equations[:NUM_EXAMPLES])
+    raise DataError(
+        f"{origin}: {counts} ({examples}; all are in {list_file}){_contradictions(leaks, label)}; "
+        "remove one of each, or go on with --allow-leak"
     )
-    raise DataError(f"{origin}: {counts} ({examples}); remove one of each, or go on with --allow-leak")
+
+
+def _contradictions(leaks: Sequence[Leak], label: Label) -> str:
+    """How many pictures are of two classes; unlabelled ones (-1) contradict nobody."""
+    both = [{label(leak.split, leak.position), label(leak.earlier_split, leak.earlier_position)} for leak in leaks]
+    count = sum(len(labels - {-1}) > 1 for labels in both)
+    return f"; {count} of them are in another class there" if count else ""

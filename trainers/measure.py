@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from trainers import plugins
+from trainers.errors import SpecError
 from trainers.network import build_empty
-from trainers.spec import Choice
+from trainers.plugins import Kind
+from trainers.spec import Choice, canonical_json, to_dict
 
 
 def num_params(network: nn.Module) -> int:
@@ -21,9 +26,30 @@ def count_params(model: Choice) -> int:
 
 
 def num_macs(model: Choice) -> int:
-    """Multiply-accumulates of convolutions and linear layers for one picture (torch counts 2 flops for each)."""
+    """Multiply-accumulates of convolutions and linear layers for one picture (torch counts 2 flops for each).
+
+    SpecError for a network that cannot take pictures of its size: most often they are halved away.
+    """
     size = int(model.args["image_size"])  # type: ignore[arg-type]
     body = build_empty(model).eval()
-    with torch.device("meta"), FlopCounterMode(display=False) as counter:
-        body(torch.empty(1, 3, size, size))
+    try:
+        with torch.device("meta"), FlopCounterMode(display=False) as counter:
+            body(torch.empty(1, 3, size, size))
+    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
+        raise SpecError(
+            f"model {_shown(model)} cannot take pictures of {size} pixels ({' '.join(str(error).split())}); "
+            "use a larger --image-size or another model"
+        ) from error
     return int(counter.get_total_flops()) // 2
+
+
+def check_networks(models: Iterable[Choice]) -> None:
+    """SpecError for the first that cannot be built or cannot take its pictures; each different one is tried once."""
+    for model in {canonical_json(to_dict(model)): model for model in models}.values():
+        num_macs(model)
+
+
+def _shown(model: Choice) -> str:
+    """As a user would write it: `torchvision:alexnet`."""
+    main = plugins.constant(Kind.MODEL, model.name, "MAIN_ARGUMENT", None)
+    return f"{model.name}:{model.args[main]}" if main in model.args else model.name

@@ -11,13 +11,22 @@ import hashlib
 import importlib
 import importlib.util
 import json
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum, StrEnum
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from trainers.errors import PluginError, SpecError
+from trainers.errors import PluginError, SpecError, SweepError
+
+FAULTS = (
+    *(ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError),
+    *(NameError, RuntimeError, TypeError, ValueError),
+)
+"""What code raises that is wrong; errors of ours and of the machine (OSError) explain themselves."""
 
 
 class Kind(StrEnum):
@@ -72,6 +81,21 @@ def load(kind: Kind, name: str) -> ModuleType:
         return importlib.import_module(f"{kind.value}.{name}")
     except (ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError) as error:
         raise PluginError(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def calling(kind: Kind, name: str, function: str) -> Iterator[None]:
+    """While a plug-in's function runs: a fault in it becomes a PluginError that names file, line and exception."""
+    try:
+        yield
+    except SweepError:
+        raise
+    except FAULTS as error:
+        file = source_file(kind, name)
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+        line = lines[-1] if lines else functions(file)[function].lineno
+        what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise PluginError(f"{file}, line {line}: {function}() of {kind.noun} {name!r} failed ({what})") from error
 
 
 def parse(kind: Kind, text: str) -> tuple[str, dict[str, Any]]:

@@ -17,19 +17,22 @@ import numpy as np
 
 from trainers import plugins
 from trainers.arrays import FORMAT_VERSION, fingerprint, labels_file, write_split
+from trainers.coverage import check_coverage
 from trainers.decoding import (
     Chunk,
     Decoded,
     Shape,
     chunks_of,
     decode_chunks,
+    identity_of,
     num_cpus,
     pixels_file,
+    read_raw,
     source_of,
 )
 from trainers.errors import DataError
 from trainers.images import RawData, Resize
-from trainers.leaks import find_leaks, refuse_leaks
+from trainers.leaks import Leak, find_leaks, refuse_leaks
 from trainers.plugins import Kind
 from trainers.result import Manifest, Split
 from trainers.selection import Indices, Part, Selection, select
@@ -75,9 +78,9 @@ def parse_data(text: str) -> tuple[str, str | None]:
 def request_digest(request: DataRequest) -> str:
     """Changes whenever the request or the files behind it do; reads names and times only. DataError for nonsense."""
     _check_request(request)
-    module = plugins.load(Kind.DATA, request.name)
+    identity = identity_of(request.name, request.path)
     fields = [request.name, request.image_size, request.limit, request.part.value]
-    return digest_of([FORMAT_VERSION, fields, module.identity(request.path), *_added_fields(request)])
+    return digest_of([FORMAT_VERSION, fields, identity, *_added_fields(request)])
 
 
 def _added_fields(request: DataRequest) -> list[dict[str, object]]:
@@ -101,7 +104,7 @@ def prepare(
     A preparation that was killed goes on where it was; one that another process is at is waited for.
     """
     _check_request(request)
-    raw: RawData = plugins.load(Kind.DATA, request.name).read(request.path)
+    raw = read_raw(request.name, request.path)
     digest = request_digest(request)  # after `read`, which may have downloaded the files
     selection = _selection(raw, request)
     with store.preparation(digest) as folder:
@@ -110,12 +113,13 @@ def prepare(
             return ready
         work = _decode(raw, request, selection, folder, on_image, num_workers or num_cpus())
         skipped = _refuse_bad_images(raw, request, work)
-        _check_selection({split: (selection[split][0], _kept(pieces)) for split, pieces in work.items()}, raw)
+        kept = {split: (selection[split][0], _kept(pieces)) for split, pieces in work.items()}
+        check_coverage(kept, raw, request.limit, request.part)
         leaks = find_leaks(
             {split: [one for _, done in pieces for one in done.digests] for split, pieces in work.items()}
         )
-        if not request.allow_leak:
-            refuse_leaks(leaks, lambda split, position: _name(raw, work[split], position), raw.origin)
+        if leaks and not request.allow_leak:
+            _refuse_leaks(raw, work, leaks, store.log_folder() / f"pictures-in-two-splits-{digest}.txt")
         whole = folder / "whole"
         size = _write_arrays(whole, raw, request, work)
         manifest = _manifest(whole, raw, request, size, skipped, len(leaks))
@@ -125,11 +129,11 @@ def prepare(
 def _selection(raw: RawData, request: DataRequest) -> Selection:
     """Which pictures; DataError if they are none, or not enough to learn from."""
     if len(raw.class_names) < 2:
-        raise DataError(f"{raw.origin} has {len(raw.class_names)} classes; needed: 2 or more")
+        raise DataError(f"{raw.origin}: {len(raw.class_names)} classes; needed: 2 or more")
     selection = select(raw.labels, request.limit, request.part)
     if not sum(len(indices) for _, indices in selection.values()):
-        raise DataError(f"{raw.origin} has no picture outside --limit {request.limit}; use a smaller one")
-    _check_selection(selection, raw)
+        raise DataError(f"{raw.origin}: no picture is outside --limit {request.limit}; use a smaller one")
+    check_coverage(selection, raw, request.limit, request.part)
     return selection
 
 
@@ -137,21 +141,6 @@ def _check_request(request: DataRequest) -> None:
     for option, value, lowest in (("--limit", request.limit, 1), ("--image-size", request.image_size, 8)):
         if value is not None and value < lowest:
             raise DataError(f"{option} is {value}; allowed: {lowest} or more")
-
-
-def _check_selection(selection: Selection, raw: RawData) -> None:
-    """Every class must be there to learn from and to choose by."""
-    for split in (Split.TRAIN, Split.VALIDATION):
-        origin, indices = selection.get(split, (split, np.arange(0)))
-        labels = raw.labels[origin][indices] if len(indices) else indices
-        if (labels < 0).any():
-            raise DataError(f"{raw.origin}: {int((labels < 0).sum())} pictures in {split.value} have no label")
-        missing = sorted(set(range(len(raw.class_names))) - set(labels.tolist()))
-        if missing:
-            raise DataError(
-                f"{raw.origin}: {len(missing)} of {len(raw.class_names)} classes have no picture in {split.value} "
-                f"({raw.class_names[missing[0]]!r}, ...); use a larger --limit or add pictures"
-            )
 
 
 def _decode(
@@ -200,7 +189,7 @@ def _common_size(raw: RawData, selection: Selection) -> int:
     else:
         raise DataError(f"{raw.origin}: none of {len(indices)} training pictures can be read")
     if width != height:
-        raise DataError(f"{raw.origin} has pictures of {width} x {height} pixels; choose a square with --image-size")
+        raise DataError(f"{raw.origin}: the first is {width} x {height} pixels; choose a square with --image-size")
     return width
 
 
@@ -233,9 +222,17 @@ def _kept(pieces: Pieces) -> Indices:
     return np.array([index for _, done in pieces for index in done.indices], dtype=np.int64)
 
 
-def _name(raw: RawData, pieces: Pieces, position: int) -> str:
-    """What the data calls a picture of a split of ours."""
-    return raw.name(pieces[0][0].origin, int(_kept(pieces)[position]))
+def _refuse_leaks(raw: RawData, work: Work, leaks: Sequence[Leak], list_file: Path) -> None:
+    """DataError if there are any, in the words of the data: by the split and index that it gives a picture."""
+
+    def place(split: Split, position: int) -> tuple[Split, int]:
+        return work[split][0][0].origin, int(_kept(work[split])[position])
+
+    def label(split: Split, position: int) -> int:
+        origin, index = place(split, position)
+        return int(raw.labels[origin][index])
+
+    refuse_leaks(leaks, lambda split, position: raw.name(*place(split, position)), label, raw.origin, list_file)
 
 
 def _write_arrays(whole: Path, raw: RawData, request: DataRequest, work: Work) -> int:
@@ -265,7 +262,7 @@ def _side(raw: RawData, request: DataRequest, sizes_N2: Indices) -> int:
     if len(np.unique(sizes_N2)) > 1:
         smallest, largest = sizes_N2.min(axis=0), sizes_N2.max(axis=0)
         raise DataError(
-            f"{raw.origin} has pictures of {smallest[1]} x {smallest[0]} to {largest[1]} x {largest[0]} pixels; "
+            f"{raw.origin}: sizes of {smallest[1]} x {smallest[0]} to {largest[1]} x {largest[0]} pixels; "
             "say with --image-size how large the square is that is cut from them"
         )
     return int(sizes_N2[0, 0])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import struct
+import warnings
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -25,6 +26,10 @@ from trainers.spec import Choice, Normalization, Weights
 from trainers.storage import Store
 
 IMAGENET_URL = "https://download.pytorch.org/models/resnet18-f37072fd.pth"
+WRAPS = ("state_dict", "model")
+"""Under what name training scripts keep a state dict beside other things."""
+PARALLEL = "module."
+"""Before every name in what DataParallel saves."""
 _UNREADABLE = (
     *(OSError, RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError, SafetensorError),
     *(TypeError, AttributeError, AssertionError, struct.error),  # torch's reader of bytes that are no pickle
@@ -44,7 +49,9 @@ def keep_weights(
     file, state = find_weights(store, weights, path, options)
     try:
         load = load_complete if is_complete else load_body
-        load(Network(build_body(model), Normalization.NONE), model, state)
+        body = build_body(model)
+        state = _not_parallel(state, body.state_dict())
+        load(Network(body, Normalization.NONE), model, state)
     except SpecError as error:
         raise WeightsError(f"{path or file}: {error}; {options}") from error
     if is_kept:
@@ -71,17 +78,33 @@ def _read_kept(file: Path) -> dict[str, Tensor]:
         raise CorruptFileError(f"{error}; delete it and run again") from error
 
 
+def _not_parallel(state: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The state without DataParallel's prefix, unless the model's own names have it as well."""
+    if any(not name.startswith(PARALLEL) for name in state) or all(name.startswith(PARALLEL) for name in own):
+        return state
+    return {name.removeprefix(PARALLEL): value for name, value in state.items()}
+
+
 def read_state(file: Path, options: str = PRETRAINED_OPTIONS) -> dict[str, Tensor]:
-    """The state dict in a safetensors or PyTorch file; WeightsError if it is anything else."""
+    """The state dict in a safetensors or PyTorch file, out of its wrap; WeightsError if it is anything else."""
     try:
         content = _read(file)
     except _UNREADABLE as error:
-        line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(f"{file} is not a file of weights ({line}); {options}") from error
-    state = content.get("state_dict", content) if isinstance(content, dict) else None
+        raise WeightsError(f"{file} is not a file of weights ({_why(error)}); {options}") from error
+    inner = [content[wrap] for wrap in WRAPS if wrap in content] if isinstance(content, dict) else []
+    state = next((one for one in inner if isinstance(one, dict)), content)
     if not isinstance(state, dict) or not state or not all(_is_entry(*item) for item in state.items()):
         raise WeightsError(f"{file} holds no state dict of tensors; {options}")
     return state
+
+
+def _why(error: Exception) -> str:
+    """What torch's many lines about a file that it cannot read come to."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if isinstance(error, pickle.UnpicklingError) and "Unsupported global" in str(error):
+        return "it holds pickled code, which is never run; save model.state_dict() instead"
+    return "damaged, or neither safetensors nor what torch.save(model.state_dict(), FILE) writes"
 
 
 def _is_entry(name: Any, value: Any) -> bool:
@@ -91,7 +114,9 @@ def _is_entry(name: Any, value: Any) -> bool:
 def _read(file: Path) -> Any:
     if file.suffix == ".safetensors":
         return safetensors.torch.load_file(file)
-    return torch.load(file, weights_only=True, map_location="cpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a plain pickle, which is refused
+        return torch.load(file, weights_only=True, map_location="cpu")
 
 
 def _imagenet_file(digest: str) -> Path:

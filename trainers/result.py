@@ -67,6 +67,7 @@ class Environment:
     git_commit: str
     git_is_dirty: bool
     source_digests: dict[str, str]
+    packages: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

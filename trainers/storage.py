@@ -235,12 +235,19 @@ class Store:
         return decode(self.data_folder(fingerprint) / "manifest.json", Manifest)
 
     def prepared_data(self, request: str) -> Manifest | None:
-        """The data set that a request (a digest of what was asked for) led to before, if it is complete."""
+        """The data set that a request (a digest of what was asked for) led to before, if it is complete.
+
+        Its origin is the request's own: the same pictures may lie in another place as well.
+        """
         index = self._request_file(request)
+        if not index.exists():
+            return None
         try:
-            return self.manifest(str(decode_record(index)["fingerprint"])) if index.exists() else None
+            record = decode_record(index)
+            manifest = self.manifest(str(record["fingerprint"]))
         except (CorruptFileError, KeyError):
             return None
+        return replace(manifest, origin=str(record.get("origin", manifest.origin)))
 
     @contextmanager
     def preparation(self, request: str) -> Iterator[Path]:
@@ -278,8 +285,9 @@ class Store:
             else:
                 shutil.rmtree(target)
                 os.replace(folder, target)
-        write(self._request_file(request), encode_record({"fingerprint": manifest.fingerprint}))
-        return self.manifest(manifest.fingerprint)
+        record = {"fingerprint": manifest.fingerprint, "origin": manifest.origin}
+        write(self._request_file(request), encode_record(record))
+        return replace(self.manifest(manifest.fingerprint), origin=manifest.origin)
 
     def _has_data(self, fingerprint: str) -> bool:
         try:

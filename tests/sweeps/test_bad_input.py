@@ -170,7 +170,7 @@ def test_source_data_that_is_the_data_itself_is_refused(petite: Any) -> None:
 def test_a_limit_that_leaves_nothing_to_pretrain_on_asks_for_a_smaller_one(petite: Any) -> None:
     data = ["--data", f"parquet:{petite.pictures}", "--limit", "100000"]
     line = refused(petite.main(*data, "--pretrained", "source", "--serial"))
-    assert line.endswith("has no picture outside --limit 100000; use a smaller one")
+    assert line.endswith(": no picture is outside --limit 100000; use a smaller one")
 
 
 def test_a_file_of_weights_that_is_not_there_lists_the_choices(petite: Any) -> None:
@@ -258,6 +258,13 @@ def test_weights_that_no_job_needs_are_not_read(petite: Any, tmp_path: Path) -> 
     file.write_text("not weights\n")
     arguments = ["--data", f"parquet:{petite.pictures}", "--pretrained", str(file), "--epochs", "1", "--serial"]
     assert petite.main(*arguments, "--only", "conv_group").code == 0
+
+
+def test_a_network_too_deep_for_the_pictures_is_refused_before_anything_trains(petite: Any) -> None:
+    arguments = ["--only", "conv_plain", "--only", "conv_group", "--set", "conv_group:model.name=torchvision:alexnet"]
+    line = refused(petite.main(*petite.report, "--serial", *arguments))
+    assert line.startswith("model torchvision:alexnet cannot take pictures of 16 pixels (")
+    assert set(petite.num_attempts.values()) <= {0}
 
 
 @pytest.mark.parametrize("inside", ["", "below/it"])

@@ -34,6 +34,21 @@ def test_it_means_the_same_as_the_argument_by_its_name(make_context: Any) -> Non
     assert model(short, "student") == model(long, "student")
 
 
+@pytest.mark.parametrize("package", ["torchvision", "timm"])
+def test_a_package_without_a_network_is_refused_with_an_example(make_context: Any, package: str) -> None:
+    if package == "timm":
+        pytest.importorskip("timm")
+    with pytest.raises(SpecError, match=f"model '{package}': which network of {package}\\? .* as {package}:mobilenet"):
+        model(make_context(f"student:model.name={package}"), "student")
+
+
+def test_the_network_of_a_package_may_be_set_beside_it(make_context: Any) -> None:
+    short = make_context("student:model.name=torchvision:resnet50")
+    long = make_context("student:model.name=torchvision", "student:model.architecture=resnet50")
+    assert model(short, "student") == model(long, "student")
+    assert model(make_context("model.architecture=resnet50"), "torchvision").args["architecture"] == "resnet50"
+
+
 def test_a_width_narrows_the_network_that_is_chosen(make_context: Any) -> None:
     context = make_context("student:model.width=0.35", "student:model.name=mobilenet_v2")
     assert model(context, "student") == Choice(name="mobilenet_v2", args={**SHAPE, "width": 0.35, "stem_stride": 2})

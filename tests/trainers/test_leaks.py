@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,19 +37,46 @@ def test_the_same_picture_twice_in_one_split_is_no_leak() -> None:
     assert find_leaks({Split.TRAIN: ["a", "a"], Split.TEST: ["b", "b"]}) == ()
 
 
-def test_leaks_are_refused_with_counts_per_pair_of_splits_and_two_examples() -> None:
-    table = {Split.TRAIN: ["a", "b", "c"], Split.VALIDATION: ["c", "x"], Split.TEST: ["b", "x", "a"]}
+TABLE = {Split.TRAIN: ["a", "b", "c"], Split.VALIDATION: ["c", "x"], Split.TEST: ["b", "x", "a"]}
+
+
+def refusal(list_file: Path, labels: Mapping[Split, list[int]]) -> str:
     with pytest.raises(DataError) as caught:
-        refuse_leaks(find_leaks(table), lambda split, position: f"{split}/{position}.jpg", "photos")
-    assert str(caught.value) == (
+        refuse_leaks(
+            find_leaks(TABLE),
+            lambda split, position: f"{split}/{position}.jpg",
+            lambda split, position: labels[split][position],
+            "photos",
+            list_file,
+        )
+    return str(caught.value)
+
+
+def test_leaks_are_refused_with_counts_two_examples_and_a_list_of_all(tmp_path: Path) -> None:
+    file = tmp_path / "list.txt"
+    alike = {split: [0] * len(values) for split, values in TABLE.items()}
+    assert refusal(file, alike) == (
         "photos: 1 pictures of validation are also in train, 2 pictures of test are also in train, "
-        "1 pictures of test are also in validation (validation/0.jpg = train/2.jpg, test/0.jpg = train/1.jpg); "
-        "remove one of each, or go on with --allow-leak"
+        "1 pictures of test are also in validation (validation/0.jpg = train/2.jpg, test/0.jpg = train/1.jpg; "
+        f"all are in {file}); remove one of each, or go on with --allow-leak"
     )
+    assert file.read_text().splitlines() == [
+        "validation/0.jpg = train/2.jpg",
+        "test/0.jpg = train/1.jpg",
+        "test/1.jpg = validation/1.jpg",
+        "test/2.jpg = train/0.jpg",
+    ]
 
 
-def test_without_leaks_nothing_is_refused() -> None:
-    refuse_leaks((), lambda split, position: "", "photos")
+def test_pictures_of_two_classes_are_counted_but_not_those_without_a_label(tmp_path: Path) -> None:
+    labels = {Split.TRAIN: [0, 0, 0], Split.VALIDATION: [1, 0], Split.TEST: [-1, 0, 1]}
+    text = refusal(tmp_path / "list.txt", labels)  # c is 0 and 1, b 0 and unlabelled, x 0 and 0, a 0 and 1
+    assert "); 2 of them are in another class there; remove one of each" in text
+
+
+def test_without_leaks_nothing_is_refused(tmp_path: Path) -> None:
+    refuse_leaks((), lambda split, position: "", lambda split, position: 0, "photos", tmp_path / "list.txt")
+    assert not list(tmp_path.iterdir())
     assert find_leaks({}) == ()
     assert find_leaks({Split.TRAIN: ["a"], Split.TEST: ["a"]}) == (
         Leak(split=Split.TEST, position=0, earlier_split=Split.TRAIN, earlier_position=0),

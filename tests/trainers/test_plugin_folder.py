@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import pytest
 
 from sweeps.trial import train
 from trainers import plugins
-from trainers.errors import CorruptFileError, PluginError
+from trainers.errors import CorruptFileError, DataError, PluginError
 from trainers.execution import Execution
 from trainers.plugin_folder import PluginFolder, read_folder, use
 from trainers.plugins import Kind
+from trainers.prepare import DataRequest, prepare
+from trainers.result import Manifest
 from trainers.spec import run_id
 from trainers.storage import Store
 
@@ -89,6 +92,76 @@ def test_the_store_keeps_a_copy_once_and_knows_when_it_was_altered(tmp_path: Pat
         store.plugins(given.digest)
     assert store.write_plugins(given) == copy
     assert not [entry for entry in copy.path.parent.iterdir() if entry.name.startswith(".")]
+
+
+DATA = """import numpy as np
+from trainers.images import array_data
+from trainers.result import Split
+
+def identity(path):
+    return {"version": 1}
+
+def read(path):
+    labels = np.arange(600) % 2
+    pictures = np.random.default_rng(0).integers(0, 256, (600, 8, 8, 3), dtype=np.uint8)
+    return array_data(("a", "b"), {Split.TRAIN: pictures}, {Split.TRAIN: labels}, "noise")
+"""
+
+
+def data_folder(path: Path, text: str) -> None:
+    """Use a folder with the data set `noise`."""
+    (path / "data").mkdir(parents=True)
+    (path / "data" / "noise.py").write_text(text)
+    use(read_folder(path))
+    sys.modules.pop("trainers.data.noise", None)
+
+
+def prepare_noise(store: Store) -> Manifest:
+    return prepare(store, DataRequest(name="noise"), lambda done, total: None, num_workers=2)
+
+
+def test_processes_that_decode_find_a_users_data_set(tmp_path: Path, store: Store) -> None:
+    data_folder(tmp_path / "own", DATA)
+    assert sum(prepare_noise(store).num_images.values()) == 600
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "what"),
+    [
+        ('return {"version": 1}', "return path + 1", "line 6: identity()", "TypeError: unsupported operand type(s)"),
+        ("identity(path)", "identity()", "line 5: identity()", "TypeError: identity() takes 0 positional arguments"),
+        ('{"version": 1}', "{1, 2}", "line 5: identity()", "TypeError: Object of type set is not JSON serializable"),
+        ("np.arange(600)", "path['x']", "line 9: read()", "TypeError: 'NoneType' object is not subscriptable"),
+        ("read(path)", "read()", "line 8: read()", "TypeError: read() takes 0 positional arguments"),
+        ("return array_data", "array_data", "line 8: read()", "TypeError: it gives NoneType, not RawData"),
+    ],
+)
+def test_a_fault_in_a_users_data_set_names_file_line_and_exception(
+    tmp_path: Path, store: Store, old: str, new: str, place: str, what: str
+) -> None:
+    data_folder(tmp_path / "own", DATA.replace(old, new))
+    with pytest.raises(PluginError) as caught:
+        prepare_noise(store)
+    file = tmp_path / "own" / "data" / "noise.py"
+    assert str(caught.value).startswith(f"{file}, {place} of data set 'noise' failed ({what}")
+
+
+def test_what_a_users_data_set_refuses_itself_is_said_in_its_own_words(tmp_path: Path, store: Store) -> None:
+    refusal = "raise DataError('too noisy')\n    labels ="
+    text = DATA.replace("import numpy", "from trainers.errors import DataError\nimport numpy")
+    data_folder(tmp_path / "own", text.replace("labels =", refusal))
+    with pytest.raises(DataError, match=r"^too noisy$"):
+        prepare_noise(store)
+
+
+def test_a_worker_refuses_a_copy_that_was_altered(tmp_path: Path, store: Store, lab, make_spec) -> None:  # type: ignore[no-untyped-def]
+    copy = store.write_plugins(folder(tmp_path / "own", mine=MODEL))
+    (copy.path / "models" / "mine.py").write_text(MODEL + "# more\n")
+    spec = make_spec(data=lab.data())
+    store.write_spec(spec)
+    assert list(train(store, run_id(spec), Execution(plugins=copy.digest))) == []
+    failure = store.state(run_id(spec)).failure
+    assert failure is not None and f"{copy.path} was altered" in failure.reason
 
 
 def test_a_worker_that_misses_the_copy_says_so(store: Store, lab, make_spec) -> None:  # type: ignore[no-untyped-def]

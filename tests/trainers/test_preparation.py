@@ -142,7 +142,7 @@ def test_without_resizing_the_side_of_the_square_is_part_of_the_data(store: Stor
 
 
 def test_without_resizing_and_a_size_unequal_pictures_ask_for_one(store: Store, tree: Any) -> None:
-    with pytest.raises(DataError, match="has pictures of 8 x 8 to 12 x 14 pixels; say with --image-size how large"):
+    with pytest.raises(DataError, match=": sizes of 8 x 8 to 12 x 14 pixels; say with --image-size how large"):
         quietly(store, replace(tree(SPLITS, sizes), resize=Resize.NONE))
 
 
@@ -222,8 +222,14 @@ def test_a_class_in_one_split_only_is_named(store: Store, tree: Any, split: str,
 def test_a_picture_in_two_splits_is_refused_unless_it_is_allowed(store: Store, tree: Any) -> None:
     request = tree(SPLITS)
     copy(request, "train/a/0004.png", "test/b/0001.png")
-    with pytest.raises(DataError, match=r"1 pictures of test are also in train \(test/b/0001.png = train/a/0004.png\)"):
+    expected = (
+        r"1 pictures of test are also in train \(test/b/0001.png = train/a/0004.png; .*; 1 of them are in another"
+    )
+    with pytest.raises(DataError, match=expected) as caught:
         quietly(store, request)
+    (list_file,) = (store.root / "logs").glob("pictures-in-two-splits-*.txt")
+    assert f"all are in {list_file})" in str(caught.value)
+    assert list_file.read_text() == "test/b/0001.png = train/a/0004.png\n"
     assert left_over(store) == []
     manifest = quietly(store, replace(request, allow_leak=True))
     assert manifest.num_leaked == 1

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from trainers.errors import CorruptFileError, DataError, PluginError
+from trainers.files import encode_record
 from trainers.pictures import Pictures, load_split
 from trainers.prepare import DataRequest, parse_data, prepare, prepared, request_digest
 from trainers.result import Manifest, Split
@@ -114,6 +115,22 @@ def test_the_fingerprint_does_not_depend_on_path_or_shards(store: Store, photos:
     assert one.fingerprint == two.fingerprint
 
 
+def test_the_origin_is_the_place_that_was_asked_for_although_the_pictures_are_shared(store: Store, photos: Any) -> None:
+    one, two = photos("here", WHOLE), photos("elsewhere", WHOLE)
+    manifests = [prepare_quietly(store, one), prepare_quietly(store, two), prepared(store, one), prepared(store, two)]
+    assert len({manifest.fingerprint for manifest in manifests if manifest}) == 1
+    places = [manifest.origin.rpartition("/")[2] for manifest in manifests if manifest]
+    assert places == ["here", "elsewhere", "here", "elsewhere"]
+
+
+def test_a_request_that_an_older_version_noted_without_its_origin_is_still_known(store: Store, photos: Any) -> None:
+    request = photos("data", WHOLE)
+    manifest = prepare_quietly(store, request)
+    (index,) = (store.root / "data" / "requests").iterdir()
+    index.write_bytes(encode_record({"fingerprint": manifest.fingerprint}))
+    assert prepared(store, request) == manifest
+
+
 def test_one_pixel_one_label_or_one_name_changes_the_fingerprint(
     store: Store, photos: Any, tmp_path: Path, png: Any, pixels_of: Any, write_parquet: Any
 ) -> None:
@@ -196,7 +213,7 @@ def test_oblong_pictures_ask_for_a_square(store: Store, tmp_path: Path, png: Any
     oblong = png(np.zeros((8, 12, 3)))
     path = write_parquet(tmp_path / "x.parquet", [oblong] * 40, [0, 1] * 20)
     request = DataRequest(name="parquet", path=str(path))
-    assert "12 x 8 pixels; choose a square with --image-size" in message(store, request)
+    assert ": the first is 12 x 8 pixels; choose a square with --image-size" in message(store, request)
 
 
 @pytest.mark.parametrize(
@@ -212,11 +229,11 @@ def test_an_option_out_of_range_is_named(store: Store, photos: Any, change: dict
 
 
 def test_a_single_class_is_refused(store: Store, photos: Any) -> None:
-    assert "has 1 classes; needed: 2 or more" in message(store, photos("data", {"train.parquet": [0] * 20}))
+    assert ": 1 classes; needed: 2 or more" in message(store, photos("data", {"train.parquet": [0] * 20}))
 
 
 def test_no_pictures_at_all_are_refused(store: Store, photos: Any) -> None:
-    assert "has 0 classes" in message(store, photos("data", {"train.parquet": []}))
+    assert ": 0 classes" in message(store, photos("data", {"train.parquet": []}))
 
 
 def test_a_limit_that_leaves_a_class_empty_names_it(store: Store, photos: Any) -> None:
@@ -225,18 +242,45 @@ def test_a_limit_that_leaves_a_class_empty_names_it(store: Store, photos: Any) -
     assert "use a larger --limit" in message(store, request)
 
 
-def test_a_class_without_pictures_is_named(store: Store, photos: Any) -> None:
-    request = photos("data", {"train.parquet": TWENTY}, names=["cat", "dog", "emu"])
-    assert "1 of 3 classes have no picture in train ('emu', ...)" in message(store, request)
+@pytest.mark.parametrize(
+    ("shards", "missing", "way_out"),
+    [
+        ({"test.parquet": [0, 1]}, "in train ('cat', ...)", "there are no training pictures at all; add some"),
+        ({"train.parquet": TWENTY}, "in train ('emu', ...)", "add pictures of it to train"),
+        (
+            {"train.parquet": [*TWENTY, 2, 2]},
+            "in validation ('emu', ...)",
+            "a tenth of the training pictures becomes validation: add pictures (10 of a class are enough)",
+        ),
+        (
+            {"train.parquet": [*TWENTY, 2], "validation.parquet": [0, 1]},
+            "in validation ('emu', ...)",
+            "add pictures of it to validation, or leave that split out: a tenth of the training pictures is taken then",
+        ),
+    ],
+)
+@pytest.mark.parametrize("limit", [None, 1000])
+def test_a_class_that_is_missing_says_the_way_out(
+    store: Store, photos: Any, shards: dict[str, list[int]], missing: str, way_out: str, limit: int | None
+) -> None:
+    request = replace(photos("data", shards, names=["cat", "dog", "emu"]), limit=limit)
+    text = message(store, request)
+    assert missing in text
+    assert text.endswith(f"; {way_out}")
+
+
+@pytest.mark.parametrize("sizes", [(10, 10), (10, 10, 10), (10, 19, 11), (10, 500)])
+def test_ten_pictures_of_each_class_are_enough_to_cut_validation_from(
+    store: Store, photos: Any, sizes: tuple[int, ...]
+) -> None:
+    labels = [label for label, size in enumerate(sizes) for _ in range(size)]
+    manifest = prepare_quietly(store, photos("data", {"train.parquet": labels}))
+    assert set(load_split(store, manifest.fingerprint, Split.VALIDATION)[1].tolist()) == set(range(len(sizes)))
 
 
 def test_unlabelled_training_pictures_are_counted(store: Store, photos: Any) -> None:
     request = photos("data", {"train.parquet": [*TWENTY, -1, -1], "validation.parquet": [0, 1]})
     assert "2 pictures in train have no label" in message(store, request)
-
-
-def test_test_pictures_alone_are_no_data_to_train_on(store: Store, photos: Any) -> None:
-    assert "no picture in train" in message(store, photos("data", {"test.parquet": [0, 1]}))
 
 
 def test_one_damaged_picture_stops_the_preparation_and_is_named(

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainers import pretrained
 from trainers.errors import CorruptFileError, WeightsError
@@ -55,7 +55,21 @@ def refusal(store: Store, file: Path) -> str:
     return text
 
 
-@pytest.mark.parametrize("wrap", [lambda state: state, lambda state: {"state_dict": state, "epoch": 3}])
+def parallel(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """As torch.nn.DataParallel saves it."""
+    return {f"module.{name}": value for name, value in state.items()}
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state: state,
+        lambda state: {"state_dict": state, "epoch": 3},
+        lambda state: {"model": state, "optimizer": {"lr": 0.1}},
+        lambda state: {"model": "conv_plain", "state_dict": parallel(state)},
+        parallel,
+    ],
+)
 def test_a_state_dict_with_another_head_is_kept(store: Store, state: Any, tmp_path: Path, wrap: Any) -> None:
     torch.save(wrap(state), tmp_path / "weights.pth")
     keep_weights(store, WEIGHTS, TINY, tmp_path / "weights.pth")
@@ -99,6 +113,21 @@ def test_kept_weights_that_are_damaged_are_said_to_be_deleted(store: Store, tmp_
         keep_weights(store, WEIGHTS, TINY, tmp_path / "weights.pth")
 
 
+def test_only_a_prefix_that_all_names_have_is_left_out(store: Store, state: Any, tmp_path: Path) -> None:
+    first, *others = state
+    torch.save({first: state[first], **parallel({name: state[name] for name in others})}, tmp_path / "x.pth")
+    assert "weights do not fit model 'conv_plain'" in refusal(store, tmp_path / "x.pth")
+
+
+def test_a_model_whose_own_names_have_the_prefix_keeps_it(
+    store: Store, state: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pretrained, "build_body", lambda model: nn.DataParallel(build_body(model)))
+    torch.save(parallel(state), tmp_path / "weights.pth")
+    keep_weights(store, WEIGHTS, WIDE, tmp_path / "weights.pth", is_complete=True)
+    assert_equal(kept(store), parallel(state))
+
+
 class Malicious:
     """Unpickling it writes a file."""
 
@@ -124,14 +153,19 @@ def test_a_malicious_pickle_is_refused_and_runs_nothing(store: Store, state: Any
 
 def test_a_whole_pickled_network_is_refused(store: Store, tmp_path: Path) -> None:
     torch.save(build_body(TINY), tmp_path / "network.pt")
-    assert "is not a file of weights" in refusal(store, tmp_path / "network.pt")
+    expected = "is not a file of weights (it holds pickled code, which is never run; save model.state_dict() instead); "
+    assert expected in refusal(store, tmp_path / "network.pt")
 
 
 @pytest.mark.parametrize("name", ["notes.pth", "notes.safetensors"])
-@pytest.mark.parametrize("content", [b"", b"hello\nworld\n", b"<html></html>", bytes(1000), b"PK\x03\x04" + bytes(40)])
+@pytest.mark.parametrize(
+    "content", [b"", b"hello\nworld\n", b"<html></html>", bytes(1000), b"PK\x03\x04" + bytes(40), pickle.dumps([0.5])]
+)
+@pytest.mark.filterwarnings("error")
 def test_a_file_that_is_not_weights_is_refused(store: Store, tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
-    assert "is not a file of weights" in refusal(store, tmp_path / name)
+    text = refusal(store, tmp_path / name)
+    assert "is not a file of weights (damaged, or neither safetensors nor what torch.save(" in text
 
 
 @pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])

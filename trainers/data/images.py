@@ -7,6 +7,7 @@ missing are cut from training, stratified and always the same.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from pathlib import Path
 
@@ -44,12 +45,29 @@ def _splits(root: Path) -> dict[Split, Path]:
     """Split folders if there are any (a class may be called `train`: then no folders are in it), else all training."""
     splits = {split: folder for split, folder in split_folders(root).items() if subfolders(folder)}
     if not splits:
+        _check_classes(root)
         return {Split.TRAIN: root}
     others = [folder for folder in subfolders(root) if folder not in splits.values()]
     if others:
         raise DataError(f"{others[0]} is no split and {next(iter(splits.values())).name!r} beside it is; move one away")
     _check_no_files(root)
     return splits
+
+
+def _check_classes(root: Path) -> None:
+    """DataError if all folders are splits that hold pictures of no class: the splits would become the classes."""
+    flat = {split: (folder, files) for split, folder in split_folders(root).items() if (files := files_in(folder))}
+    if not flat or len(flat) < len(subfolders(root)):
+        return
+    folder, files = flat.get(Split.TRAIN) or next(iter(flat.values()))
+    names = ", ".join(folder.name for folder, _ in flat.values())
+    is_food11 = Split.TRAIN in flat and all(re.fullmatch(r"\d+_\d+", file.stem) for file in files)
+    what_to_do = (
+        f"they are named {{class}}_{{index}} as in food-11, which is --data food11:{root}"
+        if is_food11
+        else f"put them into one folder per class, as {folder.name}/cat/{files[0].name}"
+    )
+    raise DataError(f"{root} has pictures in its split folders ({names}) and no class folders inside; {what_to_do}")
 
 
 def _class_folders(folder: Path) -> dict[str, Path]:

@@ -18,11 +18,11 @@ REQUIRES = "timm"
 
 
 def check(*, num_classes: int, image_size: int, architecture: str) -> None:
-    """ValueError, without importing torch, for a name that timm does not have."""
+    """ValueError, without importing torch, for no name and for one that timm does not have."""
     check_architecture("timm", architecture)
 
 
-def build(*, num_classes: int, image_size: int, architecture: str = "mobilenetv3_small_050") -> nn.Module:
+def build(*, num_classes: int, image_size: int, architecture: str = "") -> nn.Module:
     """Images (N, 3, S, S) -> logits (N, num_classes)."""
     import timm
 

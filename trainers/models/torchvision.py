@@ -17,11 +17,11 @@ MAIN_ARGUMENT = "architecture"
 
 
 def check(*, num_classes: int, image_size: int, architecture: str) -> None:
-    """ValueError, without importing torch, for a name that torchvision does not have."""
+    """ValueError, without importing torch, for no name and for one that torchvision does not have."""
     check_architecture("torchvision", architecture)
 
 
-def build(*, num_classes: int, image_size: int, architecture: str = "mobilenet_v3_small") -> nn.Module:
+def build(*, num_classes: int, image_size: int, architecture: str = "") -> nn.Module:
     """Images (N, 3, S, S) -> logits (N, num_classes)."""
     from torchvision import models
 

@@ -61,6 +61,22 @@ def test_a_class_may_be_called_like_a_split(tmp_path: Path, write_tree: Any) -> 
     assert raw.class_names == ("car", "plane", "train")
 
 
+@pytest.mark.parametrize(
+    ("names", "what_to_do"),
+    [
+        (["training/0_12.jpg", "evaluation/10_3.jpg"], "they are named {class}_{index} as in food-11, which is "),
+        (["train/1.png", "val/2.png"], "put them into one folder per class, as train/cat/1.png"),
+        (["test/1.png"], "put them into one folder per class, as test/cat/1.png"),
+    ],
+)
+def test_split_folders_that_hold_pictures_and_no_classes_are_not_taken_for_classes(
+    tmp_path: Path, write_tree: Any, names: list[str], what_to_do: str
+) -> None:
+    text = message(write_tree(tmp_path, names))
+    assert "and no class folders inside; " + what_to_do in text
+    assert text.endswith(f"--data food11:{tmp_path}") == ("food-11" in text)
+
+
 def test_pictures_below_a_class_folder_are_of_the_class_however_deep(tmp_path: Path, write_tree: Any) -> None:
     raw = read(write_tree(tmp_path, ["cat/tabby/old/1.png", "cat/2.png", "dog/3.png"]))
     assert labels(raw) == {Split.TRAIN: [0, 0, 1]}

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from trainers.architectures import registered
-from trainers.measure import num_macs, num_params
+from trainers.errors import SpecError
+from trainers.measure import check_networks, num_macs, num_params
 from trainers.network import build_body, build_empty
 from trainers.spec import Choice
 
@@ -43,6 +44,17 @@ def test_a_network_that_cannot_be_built_without_values_is_measured_all_the_same(
 def test_a_vision_transformer_is_built_for_the_pictures_it_gets() -> None:
     body = build_empty(choice("torchvision", "vit_b_16", image_size=32))
     assert body(torch.empty(2, 3, 32, 32, device="meta")).shape == (2, 7)
+
+
+@pytest.mark.parametrize("architecture", ["alexnet", "inception_v3"])
+def test_a_network_that_halves_its_pictures_away_is_named_with_their_size(architecture: str) -> None:
+    deep = choice("torchvision", architecture, image_size=32)
+    with pytest.raises(SpecError) as caught:
+        check_networks([choice("torchvision", "squeezenet1_1", image_size=32), deep])
+    text = str(caught.value)
+    assert text.startswith(f"model torchvision:{architecture} cannot take pictures of 32 pixels (")
+    assert text.endswith("; use a larger --image-size or another model") and "\n" not in text
+    check_networks([choice("torchvision", architecture, image_size=96)])
 
 
 class TestTimm:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from trainers import plugins
+from trainers.architectures import EXAMPLES
 from trainers.measure import num_macs, num_params
 from trainers.network import Network, build_body, build_network, heads
 from trainers.plugins import Kind
@@ -30,7 +31,8 @@ MODELS = [_parameter(name) for name in plugins.names(Kind.MODEL)]
 
 
 def choice(name: str, num_classes: int = NUM_CLASSES, image_size: int = 32, **args: Any) -> Choice:
-    return Choice(name=name, args={"num_classes": num_classes, "image_size": image_size, **args})
+    main = {"architecture": EXAMPLES[name]} if name in EXAMPLES else {}
+    return Choice(name=name, args={"num_classes": num_classes, "image_size": image_size, **main, **args})
 
 
 def network(make_spec: Any, name: str, seed: int = 0) -> Network:
