@@ -8,11 +8,10 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainers import plugins
 from trainers.errors import SpecError
 from trainers.network import build_empty
-from trainers.plugins import Kind
 from trainers.spec import Choice, canonical_json, to_dict
+from trainers.titles import model_title
 
 
 def num_params(network: nn.Module) -> int:
@@ -37,7 +36,7 @@ def num_macs(model: Choice) -> int:
             body(torch.empty(1, 3, size, size))
     except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
         raise SpecError(
-            f"model {_shown(model)} cannot take pictures of {size} pixels ({' '.join(str(error).split())}); "
+            f"model {model_title(model)} cannot take pictures of {size} pixels ({' '.join(str(error).split())}); "
             "use a larger --image-size or another model"
         ) from error
     return int(counter.get_total_flops()) // 2
@@ -47,9 +46,3 @@ def check_networks(models: Iterable[Choice]) -> None:
     """SpecError for the first that cannot be built or cannot take its pictures; each different one is tried once."""
     for model in {canonical_json(to_dict(model)): model for model in models}.values():
         num_macs(model)
-
-
-def _shown(model: Choice) -> str:
-    """As a user would write it: `torchvision:alexnet`."""
-    main = plugins.constant(Kind.MODEL, model.name, "MAIN_ARGUMENT", None)
-    return f"{model.name}:{model.args[main]}" if main in model.args else model.name

@@ -292,22 +292,22 @@ def of_one(folder: Path, returned: str) -> Path:
 
 @pytest.mark.parametrize("mode", ["--serial", "--plan"])
 @pytest.mark.parametrize(
-    ("returned", "message"),
+    ("returned", "number", "message"),
     [
-        ("[one(context, objectiv='kd')]", ", line 7: TypeError: Context.job() got an unexpected keyword argument "),
-        ("[nothing]", ", line 4: NameError: name 'nothing' is not defined"),
-        ("(1 / 0 for seed in context.seeds)", ", line 4: ZeroDivisionError: division by zero"),
-        ("None", ": jobs() returned a NoneType; allowed: a tuple of what context.job(...) gives"),
-        ("one(context)", ": jobs() returned a Job; allowed: a tuple of what context.job(...) gives"),
-        ("'one'", ": jobs() returned a str that holds 'o'; allowed: a tuple of what context.job(...) gives"),
+        ("[one(context, objectiv='kd')]", 7, "TypeError: Context.job() got an unexpected keyword argument 'objectiv'"),
+        ("[nothing]", 4, "NameError: name 'nothing' is not defined"),
+        ("(1 / 0 for seed in context.seeds)", 4, "ZeroDivisionError: division by zero"),
+        ("None", 3, "TypeError: it gives a NoneType; allowed: a tuple of what context.job(...) gives"),
+        ("one(context)", 3, "TypeError: it gives a Job; allowed: a tuple of what context.job(...) gives"),
+        ("'one'", 3, "TypeError: it gives a str that holds 'o'; allowed: a tuple of what context.job(...) gives"),
     ],
 )
 def test_a_mistake_in_a_sweep_is_one_line_that_names_the_file(
-    petite: Any, own: Path, returned: str, message: str, mode: str
+    petite: Any, own: Path, returned: str, number: int, message: str, mode: str
 ) -> None:
     file = of_one(own, returned)
     line = refused(petite.main("--plugins", str(own), *SWEEP, mode))
-    assert line.startswith(f"{file}{message}")
+    assert line.startswith(f"{file}, line {number}: jobs() of sweep 'pair' failed ({message}")
 
 
 def test_the_model_of_a_job_may_be_a_name(petite: Any, own: Path) -> None:
@@ -321,7 +321,7 @@ def test_a_sweep_that_looks_at_the_pictures_runs_though_no_plan_can_be_made_befo
 ) -> None:
     of_one(own, "[one(context)] if context.data.num_images['train'] == 12 else None")
     arguments = ["--plugins", str(own), *SWEEP]
-    assert refused(petite.main(*arguments, "--plan")).endswith("KeyError: 'train'")
+    assert refused(petite.main(*arguments, "--plan")).endswith("failed (KeyError: 'train')")
     outcome = petite.main(*arguments, "--serial")
     assert outcome.code == 0, outcome
 
