@@ -72,6 +72,39 @@ RECIPES = {
             "kd": {"objective.temperature": 4.0, "objective.weight": 0.7},
         },
     ),
+    # `strong` was chosen by validation accuracy alone: the student with stride 2 on 9,000 CIFAR-10 photos for 20 epochs,
+    # 5,000 others to validate on, one seed. From AdamW 3e-3, decay 0.05, batch 64, padding 4, norms spared (71.1 %):
+    #   learning rate 6e-3 +0.9, 1e-2 +2.7, 2e-2 -0.5; SGD 0.2 with Nesterov momentum 0.9 and decay 5e-4 +2.0
+    #   decay 0.01 -1.1, 0.2 +0.7 (at 1e-2, 0.1 instead of 0.05: -2.0); norms and biases decayed too +0.1; batch 128 -2.6
+    #   labels smoothed by 0.1 +0.3 (at 1e-2: -0.1); average of weights 0.99 -0.2; mixup 0.2 -1.4; erasing 0.25 -1.5
+    # Differences below a point are within the noise of 5,000 pictures. Mixup and erasing are for trainings long enough to
+    # overfit, which this network (it is right for 74 % of its training views) does not: try them for hundreds of epochs.
+    "strong": Recipe(
+        about="our best for small photos: one-cycle AdamW 1e-2, 60 epochs, labels smoothed, norms not decayed",
+        common={
+            "optimizer.name": "adamw",
+            "optimizer.lr": 1e-2,
+            "optimizer.weight_decay": 0.05,
+            "optimizer.momentum": 0.0,
+            "optimizer.decays_norm_and_bias": False,
+            "schedule.name": "one_cycle",
+            "schedule.warmup_fraction": 0.2,
+            "augment.crop_padding": 4,
+            "augment.horizontal_flip": True,
+            "augment.rotation_degrees": 0.0,
+            "normalize": "imagenet",
+            "batch_size": 64,
+            "precision": "float32",
+            "epochs": 60,
+        },
+        # A teacher trained on smoothed labels teaches less (Mueller et al. 2019, arXiv 1906.02629).
+        special={
+            "cross_entropy": {"objective.label_smoothing": 0.1},
+            Role.PRETRAIN: {"optimizer.lr": 3e-3, "objective.label_smoothing": 0.0},
+            Role.TEACHER: {"optimizer.lr": 3e-3, "objective.label_smoothing": 0.0},
+            "kd": {"objective.temperature": 4.0, "objective.weight": 0.7},
+        },
+    ),
     "course": Recipe(
         about="the course's notebooks: AdamW 1e-3, constant, batch 32, T = 20, a = 0.5, 200 epochs (variants 50)",
         common={

@@ -30,7 +30,7 @@ def refused(outcome: Any) -> str:
         (["--sweep", "../report"], "unknown sweep '../report'; have: "),
         (["--data", "platez"], "unknown data set 'platez'; have: cifar10, "),
         (["--source-data", "platez"], "unknown data set 'platez'; have: cifar10, "),
-        (["--recipe", "coarse"], "unknown recipe 'coarse'; have: quick, course"),
+        (["--recipe", "coarse"], "unknown recipe 'coarse'; have: quick, strong, course"),
         (["--set", "model.name=resnt"], "unknown model 'resnt'; have: conv_depthwise, conv_group, conv_plain, "),
         (["--set", "model.name=resnet18:50"], "model 'resnet18' takes no '50' after its name"),
         (["--set", "model.name=torchvision:resnet51"], "unknown architecture 'resnet51'; torchvision has "),

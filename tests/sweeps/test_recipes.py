@@ -134,6 +134,15 @@ def test_the_course_recipe_is_the_course_notebooks(make_context: Any) -> None:
         assert (spec["objective.temperature"], spec["objective.weight"]) == (20.0, 0.5)
 
 
+def test_the_strong_recipe_smooths_the_labels_of_those_that_learn_alone_and_teach_nobody(make_context: Any) -> None:
+    smoothed = {
+        label: job.spec.objective.args["label_smoothing"]
+        for label, job in by_label(make_context(recipe_name="strong")).items()
+    }
+    taught = {"student_kd_scratch", "student_kd_pretrained"}
+    assert {label for label, share in smoothed.items() if share == 0.0} == TEACHERS | taught | {"pretrain"}
+
+
 def test_every_recipe_says_where_it_comes_from_and_sets_only_known_keys(make_context: Any) -> None:
     for name, about in RECIPES.items():
         jobs = report.jobs(make_context(recipe_name=name))
@@ -311,7 +320,7 @@ def test_what_is_no_setting_is_refused_with_an_example(text: str) -> None:
 
 
 def test_an_unknown_recipe_is_refused_with_the_recipes_there_are() -> None:
-    with pytest.raises(SpecError, match="unknown recipe 'coarse'; have: quick, course"):
+    with pytest.raises(SpecError, match="unknown recipe 'coarse'; have: quick, strong, course"):
         recipe("coarse")
 
 
