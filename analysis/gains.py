@@ -153,7 +153,7 @@ def _mean(rows: list[Row], column: str) -> float | None:
 def _notes(student: _Group, twin: _Group | None, num_pairs: int, teachers: list[Row], known: list[_Group]) -> list[str]:
     notes = []
     if twin is None:
-        notes.append(_missing_twin(student, _twin(student, known)))
+        notes.append(_missing_twin(_twin(student, known)))
     elif num_pairs == 0:
         notes.append("no seed is finished on both sides")
     if twin is not None and twin.smoothing != student.smoothing:
@@ -164,15 +164,9 @@ def _notes(student: _Group, twin: _Group | None, num_pairs: int, teachers: list[
     return notes
 
 
-def _missing_twin(student: _Group, elsewhere: _Group | None) -> str:
+def _missing_twin(elsewhere: _Group | None) -> str:
     """What a student could be compared with, and how."""
     if elsewhere is None:
         return "no scratch twin among these runs: the same recipe with cross_entropy and no teacher"
-    labels = [group_label(group.runs) for group in (student, elsewhere)]
-    both = " ".join(f"--only {label.partition('/')[0]}" for label in labels if label)
-    ways = [both] if all(labels) else []
-    name = labels[1] or f"run {elsewhere.runs[0]['run_id']}"
-    return (
-        f"its scratch twin {name} is in this store but not among these runs: "
-        f"use {', or '.join([*ways, 'analysis.rank STORE --all'])}"
-    )
+    name = group_label(elsewhere.runs) or f"run {elsewhere.runs[0]['run_id']}"
+    return f"its scratch twin {name} is in this store but not in this sweep: use analysis.rank STORE --all"

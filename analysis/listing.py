@@ -81,9 +81,8 @@ def _totals(store: Store) -> Iterator[str]:
     """What takes how much room, by the folders of the store."""
     for folder in sorted(path for path in store.root.iterdir() if path.is_dir()):
         number = sum(path.name != "requests" and not path.name.startswith(".") for path in folder.iterdir())
-        noun = "entry" if number == 1 else "entries"
-        yield f"{clean(folder.name):10} {number:6} {noun:7}  {size_text(size_bytes(folder)):>9}"
-    yield f"{'in all':10} {'':6}          {size_text(size_bytes(store.root.resolve())):>9}  {store.root}"
+        yield f"{clean(folder.name):10} {counted(number, 'entry', 'entries'):>14}  {size_text(size_bytes(folder)):>9}"
+    yield f"{'in all':10} {'':14}  {size_text(size_bytes(store.root.resolve())):>9}  {store.root}"
 
 
 def print_plans(store: Store) -> None:

@@ -17,7 +17,8 @@ def make_jobs(sweep: str, context: Context) -> tuple[Job, ...]:
         returned = module.jobs(context)
         made = tuple(returned) if isinstance(returned, Iterable) else None
         wrong = [one for one in made or () if not isinstance(one, Job)]
-        if made is None or wrong:
-            what = type(returned).__name__ + (f" that holds {wrong[0]!r}" if wrong else "")
-            raise TypeError(f"it gives a {what}; allowed: a tuple of what context.job(...) gives")
+        if not made or wrong:
+            what = "nothing" if made == () else f"a {type(returned).__name__}"
+            what += f" that holds {wrong[0]!r}" if wrong else ""
+            raise TypeError(f"it gives {what}; allowed: a tuple of what context.job(...) gives")
     return made

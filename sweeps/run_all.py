@@ -13,6 +13,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import argparse  # noqa: E402
 import shlex  # noqa: E402
 import signal  # noqa: E402
+from contextlib import suppress  # noqa: E402
 from types import FrameType  # noqa: E402
 from typing import TYPE_CHECKING  # noqa: E402
 
@@ -62,7 +63,8 @@ def _act(args: argparse.Namespace) -> int:
         show_plan(api.plan(**options), Console())
         return 0
     outcome = api.run(**options, command=shlex.join(sys.argv))
-    _report(outcome, Console())
+    with suppress(BrokenPipeError, SystemExit):  # nobody reads any more, for which rich would leave with code 1
+        _report(outcome, Console())
     if outcome.num_not_started:
         hours = f"--max-hours {args.max_hours}"
         were = "was" if outcome.num_not_started == 1 else "were"

@@ -20,7 +20,7 @@ from sweeps.request import SweepRequest
 from sweeps.time_limit import always
 from sweeps.weights import find_weights
 from trainers import plugins
-from trainers.errors import CorruptFileError, PluginError, SpecError
+from trainers.errors import CorruptFileError, PlanError, PluginError, SpecError
 from trainers.plugin_folder import read_folder, use
 from trainers.plugins import Kind
 from trainers.prepare import DataRequest, parse_data, prepare, prepared
@@ -83,7 +83,7 @@ class Sweep:
 
 
 def with_plugins(request: SweepRequest, store: Store | None) -> SweepRequest:
-    """Put a user's plug-ins beside ours as they lie in their folder; a run's workers use the copy in its store."""
+    """Put a user's plug-ins beside ours, as they lie in their folder; a run also copies them into its store."""
     if request.plugin_folder is None:
         return request
     folder = read_folder(Path(request.plugin_folder))
@@ -98,15 +98,34 @@ def prepared_sweep(store: Store, request: SweepRequest, on_image: Callable[[str,
 
     `on_image(name, done, total)` is called per picture. WeightsError, before that, for weights that cannot be had.
     """
-    stand_in, prepare_now = data_or_placeholder(store), data_prepared_first(store, on_image)
-    try:
-        draft = make_sweep(store, request, stand_in, stand_in)
-    except (SpecError, PluginError):  # of the stand-in perhaps: a model may refuse its classes or its size
+    prepare_now = data_prepared_first(store, on_image)
+    draft = _draft(store, request)
+    if request.plugins:
+        use(store.plugins(request.plugins))  # what workers use, whatever becomes of the user's folder from now on
+    if draft is None:
         return make_sweep(store, request, prepare_now, prepare_now)
     if draft.is_prepared:
         return draft
     find_weights(store, draft.plan, draft.pretraining)
-    return make_sweep(store, request, prepare_now, stand_in if draft.source is None else prepare_now)
+    sweep = make_sweep(store, request, prepare_now, data_or_placeholder(store))
+    return sweep if sweep.is_prepared else make_sweep(store, request, prepare_now, prepare_now)
+
+
+def _draft(store: Store, request: SweepRequest) -> Sweep | None:
+    """The sweep over stand-ins for data that is not prepared; None if whether there is one depends on the data.
+
+    SweepError for what is wrong whatever the data: it is said of two different stand-ins.
+    """
+    try:
+        return make_sweep(store, request, data_or_placeholder(store), data_or_placeholder(store))
+    except (SpecError, PluginError, PlanError) as error:
+        other = data_or_placeholder(store, num_classes=11, image_size=224)
+        try:
+            make_sweep(store, request, other, other)
+        except (SpecError, PluginError, PlanError) as again:
+            if str(again) == str(error):
+                raise
+        return None
 
 
 def make_sweep(store: Store, request: SweepRequest, get_data: GetData, get_source: GetData) -> Sweep:
@@ -163,16 +182,16 @@ def _wishes(data: DataRequest, request: SweepRequest) -> DataRequest:
     )
 
 
-def data_or_placeholder(store: Store) -> GetData:
-    """For a plan that must not wait: the prepared data, or a stand-in that is said to be one."""
+def data_or_placeholder(store: Store, *, num_classes: int = 2, image_size: int = 32) -> GetData:
+    """For a plan that must not wait: the prepared data, or a stand-in of some shape that is said to be one."""
 
     def get_data(request: DataRequest) -> Manifest:
         return prepared(store, request) or Manifest(
             fingerprint=f"{UNPREPARED}: {request.title}",
             name=request.title,
             origin=UNPREPARED,
-            class_names=("?", "?"),
-            image_size=request.image_size or 32,
+            class_names=("?",) * num_classes,
+            image_size=request.image_size or image_size,
             num_images={},
             has_test_labels=True,
             resize=request.resize.value,

@@ -43,8 +43,8 @@ def planned_runs(store: Store) -> dict[str, dict[str, str]]:
 
 
 def _only_one(store: Store, name: str, planned: Mapping[str, str]) -> str:
-    """The one run of a name; of runs that were removed, or never begun, only if there is no other."""
-    runs = [run for run in planned if store.run_folder(run).is_dir()] or list(planned)
+    """The one run of a name; those that were never begun, or are removed, count only where there is no other."""
+    runs = [run for run in planned if store.attempts(run)] or list(planned)
     if len(runs) == 1:
         return runs[0]
     named = [

@@ -85,8 +85,7 @@ def test_a_twin_that_is_in_the_store_but_not_in_the_plan_is_named_with_what_show
     lab.plan(("student_scratch", make_spec()), plan_id="other", at="2026-01-01")
     (row,) = write_ranking(lab.store).gains.to_dict("records")
     assert row["note"] == (
-        "its scratch twin student_scratch is in this store but not among these runs: "
-        "use --only student_kd --only student_scratch, or analysis.rank STORE --all"
+        "its scratch twin student_scratch is in this store but not in this sweep: use analysis.rank STORE --all"
     )
     assert write_ranking(lab.store, all_runs=True).gains["twin_label"].tolist() == ["student_scratch"]
 

@@ -94,6 +94,22 @@ def test_a_wrong_value_is_refused_before_anything_is_prepared(petite: Any, setti
     assert not petite.store.exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--set", "optimiser.lr=1"], "unknown key 'optimiser.lr'"),
+        (["--set", "tutor:epochs=1"], "tutor"),
+        (["--set", "student:model.name=resnt"], "unknown model 'resnt'"),
+        (["--only", "nobody"], "no job is called 'nobody'"),
+    ],
+)
+def test_what_is_wrong_whatever_the_data_is_refused_before_it_is_prepared(
+    petite: Any, arguments: list[str], message: str
+) -> None:
+    assert message in refused(petite.main(*petite.report, "--serial", *arguments))
+    assert not list(petite.store.glob("data/*"))
+
+
 @pytest.mark.parametrize("text", ["parquet", "parquet:", "parquet:/nowhere/photos.parquet", "parquet:/nowhere"])
 def test_data_that_is_not_there_says_what_to_give(petite: Any, text: str) -> None:
     line = refused(petite.main("--data", text, "--pretrained", "source", "--limit", "9", "--serial"))

@@ -298,6 +298,7 @@ def of_one(folder: Path, returned: str) -> Path:
         ("[nothing]", 4, "NameError: name 'nothing' is not defined"),
         ("(1 / 0 for seed in context.seeds)", 4, "ZeroDivisionError: division by zero"),
         ("None", 3, "TypeError: it gives a NoneType; allowed: a tuple of what context.job(...) gives"),
+        ("()", 3, "TypeError: it gives nothing; allowed: a tuple of what context.job(...) gives"),
         ("one(context)", 3, "TypeError: it gives a Job; allowed: a tuple of what context.job(...) gives"),
         ("'one'", 3, "TypeError: it gives a str that holds 'o'; allowed: a tuple of what context.job(...) gives"),
     ],
@@ -324,6 +325,25 @@ def test_a_sweep_that_looks_at_the_pictures_runs_though_no_plan_can_be_made_befo
     assert refused(petite.main(*arguments, "--plan")).endswith("failed (KeyError: 'train')")
     outcome = petite.main(*arguments, "--serial")
     assert outcome.code == 0, outcome
+
+
+def test_a_label_may_depend_on_data_that_is_not_prepared_yet(petite: Any, own: Path) -> None:
+    of_one(own, "[context.job(f'of_{context.data.image_size}', role=Role.STUDENT, model='dot', seed=0)]")
+    outcome = petite.main("--plugins", str(own), *SWEEP, "--only", "of_8", "--serial")
+    assert outcome.code == 0, outcome
+
+
+def test_whether_a_sweep_pretrains_may_depend_on_data_that_is_not_prepared_yet(petite: Any, own: Path) -> None:
+    start = "start=context.pretraining(0, 'dot') if context.data.image_size == 8 else None"
+    of_one(
+        own,
+        f"(context.pretraining(0, 'dot'), one(context, {start})) if context.data.image_size == 8 else [one(context)]",
+    )
+    outcome = petite.main(
+        "--plugins", str(own), *SWEEP, "--source-data", f"parquet:{petite.source}", "--pretrained", "source", "--serial"
+    )
+    assert outcome.code == 0, outcome
+    assert "pretraining: a job on" in outcome.out
 
 
 def test_a_run_names_the_users_file_and_not_the_copy(petite: Any, own: Path) -> None:

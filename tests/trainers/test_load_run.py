@@ -89,10 +89,12 @@ def test_a_run_goes_by_its_id_its_beginning_or_its_label_and_seed(lab: Any, make
 def test_a_label_that_is_several_runs_names_them_the_newest_first_and_asks_for_an_id(lab: Any, make_spec: Any) -> None:
     resnet = Choice(name="torchvision", args={"architecture": "resnet18", "num_classes": 2, "image_size": 8})
     old, new = make_spec(data=lab.data()), make_spec(data="gone", model=resnet, epochs=9)
-    removed = make_spec(epochs=50)  # a plan names it, and nothing of it is left
+    removed, planned = make_spec(epochs=50), make_spec(epochs=60)  # nothing of the one is left, nor begun of the other
+    lab.store.write_spec(planned)
     for spec in (old, new):
         lab.store.write_spec(spec)
-    for number, spec in enumerate((old, new, removed), start=1):
+        lab.store.begin_attempt(run_id(spec))
+    for number, spec in enumerate((old, new, removed, planned), start=1):
         plan(lab, "student", spec, plan_id=f"p{number}", at=f"2026-01-0{number}T10:30:00+00:00")
     with pytest.raises(UnknownRunError) as caught:
         find_run(lab.store, "student@0")
