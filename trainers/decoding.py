@@ -79,10 +79,10 @@ class Decoded:
 
 def source_of(name: str, path: str | None) -> Source:
     """The data set as it is now."""
-    return Source(name=name, path=path, identity=digest_of(identity_of(name, path)))
+    return Source(name=name, path=path, identity=digest_of(data_identity(name, path)))
 
 
-def identity_of(name: str, path: str | None) -> object:
+def data_identity(name: str, path: str | None) -> object:
     """What changes whenever the pictures would, as the file says; PluginError if it fails or gives no plain data."""
     with plugins.calling(Kind.DATA, name, "identity"):
         identity: object = plugins.load(Kind.DATA, name).identity(path)

@@ -56,7 +56,7 @@ def refuse_leaks(leaks: Sequence[Leak], name: Name, label: Label, origin: str, l
     equations = [
         f"{name(leak.split, leak.position)} = {name(leak.earlier_split, leak.earlier_position)}" for leak in leaks
     ]
-    write(list_file, "".join(f"{equation}\n" for equation in equations).encode())
+    write(list_file, "".join(f"{equation}\n" for equation in equations).encode(errors="surrogateescape"))
     examples = ", ".join(equations[:NUM_EXAMPLES])
     raise DataError(
         f"{origin}: {counts} ({examples}; all are in {list_file}){_contradictions(leaks, label)}; "

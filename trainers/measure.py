@@ -8,8 +8,10 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainers.errors import SpecError
+from trainers import plugins
+from trainers.errors import PluginError, SpecError
 from trainers.network import build_empty
+from trainers.plugins import Kind
 from trainers.spec import Choice, canonical_json, to_dict
 from trainers.titles import model_title
 
@@ -27,16 +29,24 @@ def count_params(model: Choice) -> int:
 def num_macs(model: Choice) -> int:
     """Multiply-accumulates of convolutions and linear layers for one picture (torch counts 2 flops for each).
 
-    SpecError for a network that cannot take pictures of its size: most often they are halved away.
+    SpecError for a network of ours that cannot take pictures of its size: most often they are halved away.
+    PluginError for a user's, in which anything may be wrong.
     """
     size = int(model.args["image_size"])  # type: ignore[arg-type]
     body = build_empty(model).eval()
     try:
-        with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        with (
+            plugins.calling(Kind.MODEL, model.name, "forward"),
+            torch.device("meta"),
+            FlopCounterMode(display=False) as counter,
+        ):
             body(torch.empty(1, 3, size, size))
-    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
+    except PluginError as error:
+        if plugins.is_users_own(Kind.MODEL, model.name):
+            raise
+        why = " ".join(str(error.__cause__).split())
         raise SpecError(
-            f"model {model_title(model)} cannot take pictures of {size} pixels ({' '.join(str(error).split())}); "
+            f"model {model_title(model)} cannot take pictures of {size} pixels ({why}); "
             "use a larger --image-size or another model"
         ) from error
     return int(counter.get_total_flops()) // 2

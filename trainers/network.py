@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trainers import plugins
-from trainers.errors import SpecError
+from trainers.errors import PluginError, SpecError
 from trainers.plugins import Kind
 from trainers.randomness import seeded
 from trainers.spec import Choice, Normalization, RunSpec
@@ -40,12 +40,18 @@ class Network(nn.Module):
 
 
 def build_body(model: Choice) -> nn.Module:
-    """The module that the model's file builds; SpecError if it refuses its arguments."""
+    """The module that the model's file builds; SpecError if it refuses its arguments, PluginError if a user's fails."""
     args: dict[str, Any] = plugins.resolve(Kind.MODEL, model.name, dict(model.args))
+    module = plugins.load(Kind.MODEL, model.name)
     try:
-        body: nn.Module = plugins.load(Kind.MODEL, model.name).build(**args)
-    except (ValueError, TypeError, RuntimeError, AssertionError) as error:
-        raise SpecError(f"model {model.name!r} cannot be built: {error}") from error
+        with plugins.calling(Kind.MODEL, model.name, "build"):
+            body = module.build(**args)
+            if not isinstance(body, nn.Module):
+                raise TypeError(f"it gives {type(body).__name__}, not nn.Module")
+    except PluginError as error:
+        if plugins.is_users_own(Kind.MODEL, model.name):
+            raise
+        raise SpecError(f"model {model.name!r} cannot be built: {error.__cause__}") from error
     return body
 
 
@@ -61,7 +67,7 @@ def build_empty(model: Choice) -> nn.Module:
     try:
         with torch.device("meta"):
             return build_body(model)
-    except SpecError:  # initialisers that look at values (torchvision's RegNet) cannot run there
+    except (SpecError, PluginError):  # initialisers that look at values (torchvision's RegNet) cannot run there
         with seeded("initialisation", 0):
             return build_body(model).to("meta")
 

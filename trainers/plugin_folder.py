@@ -63,11 +63,12 @@ def use(folder: PluginFolder) -> None:
 
 def _forget_others(package: ModuleType) -> None:
     """What was imported from an earlier folder, for a file of the same name may be another."""
+    beginning = f"{package.__name__}."
     for name, module in tuple(sys.modules.items()):
-        outer, _, inner = name.rpartition(".")
-        if outer == package.__name__ and Path(str(module.__file__)).parent != Path(package.__path__[0]):
+        file = getattr(module, "__file__", None) or ""  # a folder without `__init__.py` has none
+        if name.startswith(beginning) and Path(file).parent != Path(package.__path__[0]):
             del sys.modules[name]
-            vars(package).pop(inner, None)
+            vars(package).pop(name.removeprefix(beginning), None)
 
 
 def _check(file: Path, kind: Kind) -> None:

@@ -22,11 +22,8 @@ from typing import Any
 
 from trainers.errors import PluginError, SpecError, SweepError
 
-FAULTS = (
-    *(ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError),
-    *(NameError, RuntimeError, TypeError, ValueError),
-)
-"""What code raises that is wrong; errors of ours and of the machine (OSError) explain themselves."""
+OF_THE_MACHINE = (OSError, MemoryError)
+"""What is no fault of a file: it explains itself, and another try may succeed. Anything else that one raises is."""
 
 
 class Kind(StrEnum):
@@ -79,8 +76,10 @@ def load(kind: Kind, name: str) -> ModuleType:
     file = source_file(kind, name)
     try:
         return importlib.import_module(f"{kind.value}.{name}")
-    except (ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError) as error:
-        raise PluginError(f"{file} cannot be imported: {type(error).__name__}: {error}") from error
+    except OF_THE_MACHINE:
+        raise
+    except Exception as error:
+        raise PluginError(f"{file} cannot be imported: {_what(error)}") from error
 
 
 @contextmanager
@@ -88,14 +87,22 @@ def calling(kind: Kind, name: str, function: str) -> Iterator[None]:
     """While a plug-in's function runs: a fault in it becomes a PluginError that names file, line and exception."""
     try:
         yield
-    except SweepError:
+    except (SweepError, *OF_THE_MACHINE):
         raise
-    except FAULTS as error:
-        file = source_file(kind, name)
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
-        line = lines[-1] if lines else functions(file)[function].lineno
-        what = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise PluginError(f"{file}, line {line}: {function}() of {kind.noun} {name!r} failed ({what})") from error
+    except Exception as error:
+        place = _place(source_file(kind, name), function, error)
+        raise PluginError(f"{place}: {function}() of {kind.noun} {name!r} failed ({_what(error)})") from error
+
+
+def _what(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _place(file: Path, function: str, error: Exception) -> str:
+    """The file with the last of its lines that an error came through, else that of the function if it is at its top."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+    lines = lines or [node.lineno for name, node in functions(file).items() if name == function]
+    return f"{file}, line {lines[-1]}" if lines else str(file)
 
 
 def parse(kind: Kind, text: str) -> tuple[str, dict[str, Any]]:
@@ -137,11 +144,22 @@ def constant(kind: Kind, name: str, variable: str, default: Any) -> Any:
     """The literal that the plug-in assigns to a module variable, or the default."""
     file = source_file(kind, name)
     for node in _tree(file).body:
-        if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            if [ast.unparse(target) for target in targets] == [variable]:
-                return _literal(file, variable, node.value)
+        for target, value in _assigned(node):
+            if target == variable:
+                return _literal(file, variable, value)
     return default
+
+
+def _assigned(node: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
+    """What a statement assigns, by variable: `A = 1`, `A: int = 1`, `A, B = 1, 2`."""
+    if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
+        return
+    for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+        if isinstance(target, ast.Tuple) and all(isinstance(inner, ast.Name) for inner in target.elts):
+            given = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value] * len(target.elts)
+            yield from zip(map(ast.unparse, target.elts), given, strict=False)
+        else:
+            yield ast.unparse(target), node.value
 
 
 def says(kind: Kind, name: str, declaration: str) -> bool:
@@ -204,10 +222,12 @@ def _check(kind: Kind, name: str, resolved: dict[str, Any]) -> None:
     if package is not None and importlib.util.find_spec(package) is None:
         raise PluginError(f"{kind.noun} {name!r} needs the package {package}, which is missing: pip install {package}")
     if "check" in functions(source_file(kind, name)):
-        try:
-            load(kind, name).check(**resolved)
-        except ValueError as error:
-            raise SpecError(f"{kind.noun} {name!r}: {error}") from error
+        module = load(kind, name)
+        with calling(kind, name, "check"):
+            try:
+                module.check(**resolved)
+            except ValueError as error:
+                raise SpecError(f"{kind.noun} {name!r}: {error}") from error
 
 
 def _literal(file: Path, name: str, node: ast.expr) -> Any:

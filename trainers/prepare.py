@@ -23,8 +23,8 @@ from trainers.decoding import (
     Decoded,
     Shape,
     chunks_of,
+    data_identity,
     decode_chunks,
-    identity_of,
     num_cpus,
     pixels_file,
     read_raw,
@@ -78,7 +78,7 @@ def parse_data(text: str) -> tuple[str, str | None]:
 def request_digest(request: DataRequest) -> str:
     """Changes whenever the request or the files behind it do; reads names and times only. DataError for nonsense."""
     _check_request(request)
-    identity = identity_of(request.name, request.path)
+    identity = data_identity(request.name, request.path)
     fields = [request.name, request.image_size, request.limit, request.part.value]
     return digest_of([FORMAT_VERSION, fields, identity, *_added_fields(request)])
 
@@ -118,8 +118,8 @@ def prepare(
         leaks = find_leaks(
             {split: [one for _, done in pieces for one in done.digests] for split, pieces in work.items()}
         )
-        if leaks and not request.allow_leak:
-            _refuse_leaks(raw, work, leaks, store.log_folder() / f"pictures-in-two-splits-{digest}.txt")
+        if not request.allow_leak:
+            _refuse_leaks(raw, kept, leaks, store.log_folder() / f"pictures-in-two-splits-{digest}.txt")
         whole = folder / "whole"
         size = _write_arrays(whole, raw, request, work)
         manifest = _manifest(whole, raw, request, size, skipped, len(leaks))
@@ -222,11 +222,12 @@ def _kept(pieces: Pieces) -> Indices:
     return np.array([index for _, done in pieces for index in done.indices], dtype=np.int64)
 
 
-def _refuse_leaks(raw: RawData, work: Work, leaks: Sequence[Leak], list_file: Path) -> None:
+def _refuse_leaks(raw: RawData, kept: Selection, leaks: Sequence[Leak], list_file: Path) -> None:
     """DataError if there are any, in the words of the data: by the split and index that it gives a picture."""
 
     def place(split: Split, position: int) -> tuple[Split, int]:
-        return work[split][0][0].origin, int(_kept(work[split])[position])
+        origin, indices = kept[split]
+        return origin, int(indices[position])
 
     def label(split: Split, position: int) -> int:
         origin, index = place(split, position)

@@ -26,7 +26,7 @@ from trainers.spec import Choice, Normalization, Weights
 from trainers.storage import Store
 
 IMAGENET_URL = "https://download.pytorch.org/models/resnet18-f37072fd.pth"
-WRAPS = ("state_dict", "model")
+WRAPS = ("state_dict", "model_state_dict", "model")
 """Under what name training scripts keep a state dict beside other things."""
 PARALLEL = "module."
 """Before every name in what DataParallel saves."""

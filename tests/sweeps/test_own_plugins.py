@@ -113,15 +113,10 @@ def write(folder: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def ours_alone() -> Iterator[None]:
-    """What a command in this process put beside our files is forgotten afterwards."""
+    """What a command in this process put beside our files is not found afterwards."""
     yield
     for kind in Kind:
-        ours = importlib.import_module(kind.value).__path__
-        del ours[1:]
-        foreign = [name for name, module in sys.modules.items() if name.startswith(f"{kind.value}.")]
-        for name in foreign:
-            if Path(str(sys.modules[name].__file__)).parent != Path(ours[0]):
-                del sys.modules[name]
+        del importlib.import_module(kind.value).__path__[1:]
 
 
 def refused(outcome: Any) -> str:
@@ -271,6 +266,13 @@ def test_a_sweep_that_cannot_be_imported_is_one_line(petite: Any, own: Path) -> 
     line = refused(petite.main("--plugins", str(own), *SWEEP, "--plan"))
     why = "ModuleNotFoundError: No module named 'nowhere_at_all'"
     assert line == f"{own / 'sweeps' / 'pair.py'} cannot be imported: {why}"
+
+
+def test_a_fault_in_a_users_network_ends_a_sweep_with_one_line(petite: Any, own: Path) -> None:
+    file = own / "models" / "dot.py"
+    file.write_text(FILES["models/dot.py"].replace("nn.ReLU()", "nn.Relu()"))
+    line = refused(petite.main("--plugins", str(own), *SWEEP, "--serial"))
+    assert line.startswith(f"{file}, line 8: build() of model 'dot' failed (AttributeError: ")
 
 
 SWEEP_OF_ONE = """from trainers.spec import Role

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -66,6 +67,14 @@ def test_leaks_are_refused_with_counts_two_examples_and_a_list_of_all(tmp_path: 
         "test/1.jpg = validation/1.jpg",
         "test/2.jpg = train/0.jpg",
     ]
+
+
+def test_the_list_has_names_that_are_not_utf_8_as_the_disk_has_them(tmp_path: Path) -> None:
+    file = tmp_path / "list.txt"
+    leak = find_leaks({Split.TRAIN: ["a"], Split.TEST: ["a"]})
+    with pytest.raises(DataError, match="all are in"):
+        refuse_leaks(leak, lambda split, position: os.fsdecode(b"\xe9.jpg"), lambda split, position: 0, "", file)
+    assert file.read_bytes() == b"\xe9.jpg = \xe9.jpg\n"
 
 
 def test_pictures_of_two_classes_are_counted_but_not_those_without_a_label(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,11 +12,12 @@ from sweeps.trial import train
 from trainers import plugins
 from trainers.errors import CorruptFileError, DataError, PluginError
 from trainers.execution import Execution
+from trainers.measure import check_networks
 from trainers.plugin_folder import PluginFolder, read_folder, use
 from trainers.plugins import Kind
 from trainers.prepare import DataRequest, prepare
 from trainers.result import Manifest
-from trainers.spec import run_id
+from trainers.spec import Choice, run_id
 from trainers.storage import Store
 
 MODEL = "def build(*, num_classes, image_size): ...\n"
@@ -42,6 +42,83 @@ def test_a_file_of_the_same_name_in_another_folder_is_read_anew_with_what_it_imp
         shared = "from trainers.models import _sizes\n\n\ndef build(*, num_classes, image_size): return _sizes.SIZE\n"
         use(folder(tmp_path / size, mine=shared, _sizes=f"SIZE = {size}\n"))
         assert plugins.load(Kind.MODEL, "mine").build(num_classes=2, image_size=8) == int(size)
+
+
+def test_a_subfolder_of_another_folder_is_read_anew_as_well(tmp_path: Path) -> None:
+    for size in ("6", "7"):
+        inner = tmp_path / size / "models" / "layers"
+        inner.mkdir(parents=True)
+        (inner / "sizes.py").write_text(f"SIZE = {size}\n")
+        text = "from trainers.models.layers.sizes import SIZE\n\n\ndef build(*, num_classes, image_size): return SIZE\n"
+        use(folder(tmp_path / size, mine=text))
+        assert plugins.load(Kind.MODEL, "mine").build(num_classes=2, image_size=8) == int(size)
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("X = {}['a']", "KeyError: 'a'"),
+        ("X = 1 / 0", "ZeroDivisionError: division by zero"),
+        ("raise RuntimeError('no')", "RuntimeError: no"),
+        ("import zipfile; raise zipfile.BadZipFile('no')", "BadZipFile: no"),
+    ],
+)
+def test_a_fault_at_the_top_of_a_users_file_is_one_line(tmp_path: Path, line: str, what: str) -> None:
+    use(folder(tmp_path, mine=f"{line}\n{MODEL}"))
+    with pytest.raises(PluginError) as caught:
+        plugins.load(Kind.MODEL, "mine")
+    assert str(caught.value) == f"{tmp_path / 'models' / 'mine.py'} cannot be imported: {what}"
+
+
+def test_what_the_machine_refuses_explains_itself_and_may_be_tried_again(tmp_path: Path) -> None:
+    use(folder(tmp_path, mine="open('/nowhere/at/all')\n" + MODEL))
+    with pytest.raises(FileNotFoundError, match="/nowhere/at/all"):
+        plugins.load(Kind.MODEL, "mine")
+
+
+def test_a_fault_in_the_check_of_a_users_model_names_its_file(tmp_path: Path) -> None:
+    use(folder(tmp_path, mine=MODEL + "def check(*, num_classes, image_size): return {}[num_classes]\n"))
+    with pytest.raises(PluginError) as caught:
+        plugins.resolve(Kind.MODEL, "mine", {"num_classes": 2, "image_size": 8})
+    file = tmp_path / "models" / "mine.py"
+    assert str(caught.value) == f"{file}, line 2: check() of model 'mine' failed (KeyError: 2)"
+
+
+NETWORK = """from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, num_classes):
+        super().__init__()
+        self.fc = nn.Linear(3, num_classes)
+
+    def forward(self, x):
+        return self.fc(x.mean((2, 3)))
+
+def build(*, num_classes, image_size):
+    return Net(num_classes)
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "what"),
+    [
+        ("return Net", "return Nett", ", line 12: build()", "NameError: name 'Nett' is not defined"),
+        ("Net(num_classes)", "{}[num_classes]", ", line 12: build()", "KeyError: 2"),
+        ("return Net", "Net", ", line 11: build()", "TypeError: it gives NoneType, not nn.Module"),
+        ("(3, num", "(1 / 0, num", ", line 6: build()", "ZeroDivisionError: division by zero"),
+        ("self.fc(x", "self.fd(x", ", line 9: forward()", "AttributeError: 'Net' object has no attribute 'fd'"),
+        ("(self, x)", "(self, x, y)", ": forward()", "TypeError: Net.forward() missing 1 required positional argument"),
+        ("(3, num", "(4, num", ", line 9: forward()", "RuntimeError: "),
+    ],
+)
+def test_a_fault_in_a_users_network_names_file_line_and_exception(
+    tmp_path: Path, old: str, new: str, place: str, what: str
+) -> None:
+    (tmp_path / "models").mkdir()
+    use(folder(tmp_path, net=NETWORK.replace(old, new)))
+    with pytest.raises(PluginError) as caught:
+        check_networks([Choice(name="net", args={"num_classes": 2, "image_size": 8})])
+    assert str(caught.value).startswith(f"{tmp_path / 'models' / 'net.py'}{place} of model 'net' failed ({what}")
 
 
 def test_the_digest_is_of_names_and_contents_wherever_the_folder_lies(tmp_path: Path) -> None:
@@ -94,7 +171,7 @@ def test_the_store_keeps_a_copy_once_and_knows_when_it_was_altered(tmp_path: Pat
     assert not [entry for entry in copy.path.parent.iterdir() if entry.name.startswith(".")]
 
 
-DATA = """import numpy as np
+DATA = """import numpy as np, struct, zipfile, xml.etree.ElementTree as ElementTree
 from trainers.images import array_data
 from trainers.result import Split
 
@@ -113,7 +190,6 @@ def data_folder(path: Path, text: str) -> None:
     (path / "data").mkdir(parents=True)
     (path / "data" / "noise.py").write_text(text)
     use(read_folder(path))
-    sys.modules.pop("trainers.data.noise", None)
 
 
 def prepare_noise(store: Store) -> Manifest:
@@ -132,6 +208,9 @@ def test_processes_that_decode_find_a_users_data_set(tmp_path: Path, store: Stor
         ("identity(path)", "identity()", "line 5: identity()", "TypeError: identity() takes 0 positional arguments"),
         ('{"version": 1}', "{1, 2}", "line 5: identity()", "TypeError: Object of type set is not JSON serializable"),
         ("np.arange(600)", "path['x']", "line 9: read()", "TypeError: 'NoneType' object is not subscriptable"),
+        ("np.arange(600)", "zipfile.ZipFile(__file__)", "line 9: read()", "BadZipFile: File is not a zip file"),
+        ("np.arange(600)", "struct.unpack('i', b'')", "line 9: read()", "error: unpack requires a buffer of 4 bytes"),
+        ("np.arange(600)", "ElementTree.XML('<')", "line 9: read()", "ParseError: unclosed token"),
         ("read(path)", "read()", "line 8: read()", "TypeError: read() takes 0 positional arguments"),
         ("return array_data", "array_data", "line 8: read()", "TypeError: it gives NoneType, not RawData"),
     ],

@@ -160,6 +160,15 @@ def test_a_constant_may_carry_its_type(own_models: Path) -> None:
     assert plugins.constant(Kind.MODEL, "typed", "WIDTH", "unset") == "unset"
 
 
+def test_constants_may_be_assigned_several_at_once(own_models: Path) -> None:
+    (own_models / "pair.py").write_text('PRETRAINED, SOURCE_DATA = "imagenet", None\nHEAD = NAME = "fc"\n')
+    names = ("PRETRAINED", "SOURCE_DATA", "HEAD", "NAME")
+    assert [plugins.constant(Kind.MODEL, "pair", name, "unset") for name in names] == ["imagenet", None, "fc", "fc"]
+    (own_models / "made.py").write_text("PRETRAINED, SOURCE_DATA = defaults()\n")
+    with pytest.raises(PluginError, match=r"SOURCE_DATA is defaults\(\); a plan can read literals only"):
+        plugins.constant(Kind.MODEL, "made", "SOURCE_DATA", None)
+
+
 def test_a_value_after_the_name_is_the_main_argument() -> None:
     assert plugins.parse(Kind.MODEL, "torchvision:resnet50") == ("torchvision", {"architecture": "resnet50"})
     assert plugins.parse(Kind.MODEL, "resnet_cifar:32") == ("resnet_cifar", {"depth": 32})

@@ -65,6 +65,7 @@ def parallel(state: dict[str, Tensor]) -> dict[str, Tensor]:
     [
         lambda state: state,
         lambda state: {"state_dict": state, "epoch": 3},
+        lambda state: {"model_state_dict": state, "optimizer_state_dict": {}, "loss": 0.4},
         lambda state: {"model": state, "optimizer": {"lr": 0.1}},
         lambda state: {"model": "conv_plain", "state_dict": parallel(state)},
         parallel,

@@ -43,9 +43,9 @@ def read(path: str | None) -> RawData:
 
 def _splits(root: Path) -> dict[Split, Path]:
     """Split folders if there are any (a class may be called `train`: then no folders are in it), else all training."""
+    _check_classes(root)
     splits = {split: folder for split, folder in split_folders(root).items() if subfolders(folder)}
     if not splits:
-        _check_classes(root)
         return {Split.TRAIN: root}
     others = [folder for folder in subfolders(root) if folder not in splits.values()]
     if others:
@@ -55,9 +55,10 @@ def _splits(root: Path) -> dict[Split, Path]:
 
 
 def _check_classes(root: Path) -> None:
-    """DataError if all folders are splits that hold pictures of no class: the splits would become the classes."""
-    flat = {split: (folder, files) for split, folder in split_folders(root).items() if (files := files_in(folder))}
-    if not flat or len(flat) < len(subfolders(root)):
+    """DataError if all folders are splits and any holds pictures of no class: the splits would become the classes."""
+    named = split_folders(root)
+    flat = {split: (folder, files_in(folder)) for split, folder in named.items() if _is_flat(folder)}
+    if not flat or len(named) < len(subfolders(root)):
         return
     folder, files = flat.get(Split.TRAIN) or next(iter(flat.values()))
     names = ", ".join(folder.name for folder, _ in flat.values())
@@ -68,6 +69,10 @@ def _check_classes(root: Path) -> None:
         else f"put them into one folder per class, as {folder.name}/cat/{files[0].name}"
     )
     raise DataError(f"{root} has pictures in its split folders ({names}) and no class folders inside; {what_to_do}")
+
+
+def _is_flat(folder: Path) -> bool:
+    return bool(files_in(folder)) and not subfolders(folder)
 
 
 def _class_folders(folder: Path) -> dict[str, Path]:

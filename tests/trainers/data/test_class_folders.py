@@ -66,6 +66,8 @@ def test_a_class_may_be_called_like_a_split(tmp_path: Path, write_tree: Any) -> 
     [
         (["training/0_12.jpg", "evaluation/10_3.jpg"], "they are named {class}_{index} as in food-11, which is "),
         (["train/1.png", "val/2.png"], "put them into one folder per class, as train/cat/1.png"),
+        (["train/1.png", "val/.hidden.png"], "put them into one folder per class, as train/cat/1.png"),
+        (["train/1.png", "test/cat/2.png"], "put them into one folder per class, as train/cat/1.png"),
         (["test/1.png"], "put them into one folder per class, as test/cat/1.png"),
     ],
 )
