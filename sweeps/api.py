@@ -119,7 +119,7 @@ def run(*, store: str | Path = STORE, command: str | None = None, **options: Unp
     from analysis.rank import write_ranking
     from sweeps.budget import check_budget
     from sweeps.driver import carry_out, introduce, preparation_line, silent
-    from sweeps.sweep import prepared_sweep, with_plugins
+    from sweeps.sweep import naming_users_files, prepared_sweep, with_plugins
 
     started = time.monotonic()
     request, execution = read_options(options)
@@ -127,11 +127,12 @@ def run(*, store: str | Path = STORE, command: str | None = None, **options: Unp
     place = _store(store)
     request = with_plugins(request, place)
     place.open()
-    sweep = prepared_sweep(place, request, preparation_line(say))
-    check_budget(sweep.plan, request.budget_params)
-    introduce(sweep, place, say)
     command = command or f"sweeps.api.run(store={str(store)!r}, **{options!r})"
-    num_not_started = carry_out(sweep, place, execution, Console(), say, started, command)
+    with naming_users_files(request, place):
+        sweep = prepared_sweep(place, request, preparation_line(say))
+        check_budget(sweep.plan, request.budget_params)
+        introduce(sweep, place, say)
+        num_not_started = carry_out(sweep, place, execution, Console(), say, started, command)
     written = write_ranking(place, plan_id=sweep.plan.plan_id)
     return Outcome(
         sweep=sweep,

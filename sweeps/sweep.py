@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,6 +94,18 @@ def with_plugins(request: SweepRequest, store: Store | None) -> SweepRequest:
     return dataclasses.replace(request, plugins=folder.digest)
 
 
+@contextmanager
+def naming_users_files(request: SweepRequest, store: Store) -> Iterator[None]:
+    """What is wrong with a user's file is said of the file itself, not of its copy in the store."""
+    try:
+        yield
+    except PluginError as error:
+        if request.plugin_folder is None or request.plugins is None:
+            raise
+        copy, own = store.plugins(request.plugins).path, Path(request.plugin_folder).expanduser().absolute()
+        raise PluginError(str(error).replace(str(copy), str(own))) from error
+
+
 def prepared_sweep(store: Store, request: SweepRequest, on_image: Callable[[str, int, int], None]) -> Sweep:
     """The sweep of a run: its data is prepared if it is not yet, and what it pretrains on if it does.
 
@@ -114,7 +127,7 @@ def prepared_sweep(store: Store, request: SweepRequest, on_image: Callable[[str,
 def _draft(store: Store, request: SweepRequest) -> Sweep | None:
     """The sweep over stand-ins for data that is not prepared; None if whether there is one depends on the data.
 
-    SweepError for what is wrong whatever the data: it is said of two different stand-ins.
+    SweepError for what is wrong whatever the data: it is said of two stand-ins, and no fault that a file met in one.
     """
     try:
         return make_sweep(store, request, data_or_placeholder(store), data_or_placeholder(store))
@@ -123,7 +136,7 @@ def _draft(store: Store, request: SweepRequest) -> Sweep | None:
         try:
             make_sweep(store, request, other, other)
         except (SpecError, PluginError, PlanError) as again:
-            if str(again) == str(error):
+            if str(again) == str(error) and error.__cause__ is None:
                 raise
         return None
 

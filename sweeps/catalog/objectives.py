@@ -4,8 +4,9 @@ Question: over the same teacher, recipe and views, which loss does the student g
 distillation ever beaten? Each objective has its own defaults; `--grid dkd:objective.beta=1,8` looks further.
 Cost: 9 runs and a pretraining per seed; about 5 minutes on 2 cores with plates and the recipe `quick`
 (estimated from the report's epochs).
-Expected: differences of a point or less at equal recipe, within a seed's spread; funmatch is behind in short
-trainings (Beyer et al. 2021 train for thousands of epochs).
+Expected: where the teacher knows much more than the student, losses on features win. On 10,000 CIFAR-10 photos
+(README, 3 seeds of 6 epochs) hint gained 8.5 ±1.1 points, dist 4.2 ±1.3, kd 3.8 ±0.4, dkd nothing. funmatch is
+behind in short trainings (Beyer et al. 2021 train for thousands of epochs).
 """
 
 from sweeps.context import Context
