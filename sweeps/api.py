@@ -101,7 +101,7 @@ def plan(*, store: str | Path = STORE, **options: Unpack[Options]) -> Planned:
     request = with_plugins(request, None)
     place = _store(store)
     place.check_version()
-    sweep = make_sweep(place, request, data_or_placeholder(place), data_or_placeholder(place))
+    sweep = make_sweep(place, request, data_or_placeholder(place))
     num_params = count_params(sweep.plan) if request.budget_params is not None and sweep.knows_classes else {}
     return Planned(sweep=sweep, store=place, decisions=sweep.decisions(place), num_params=num_params)
 

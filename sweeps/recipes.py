@@ -78,7 +78,7 @@ RECIPES = {
     #   decay 0.01 -1.1, 0.2 +0.7 (at 1e-2, 0.1 for 0.05: -2.0); norms and biases decayed too +0.1; batch 128 -2.6
     #   labels smoothed by 0.1 +0.3 (at 1e-2: -0.1); average of weights 0.99 -0.2; mixup 0.2 -1.4; erasing 0.25 -1.5
     # Below a point is noise of 5,000 pictures. Epochs, and what teachers have of their own, were not tuned. Mixup and
-    # erasing help trainings that overfit; this one (right for 74 % of training views) does not: try them with more.
+    # erasing are for trainings that overfit; this one (right for 74 % of training views) does not: try them with more.
     "strong": Recipe(
         about="our best for small photos: one-cycle AdamW 1e-2, 60 epochs, labels smoothed, norms not decayed",
         common={

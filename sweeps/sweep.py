@@ -116,12 +116,12 @@ def prepared_sweep(store: Store, request: SweepRequest, on_image: Callable[[str,
     if request.plugins:
         use(store.plugins(request.plugins))  # what workers use, whatever becomes of the user's folder from now on
     if draft is None:
-        return make_sweep(store, request, prepare_now, prepare_now)
+        return make_sweep(store, request, prepare_now)
     if draft.is_prepared:
         return draft
     find_weights(store, draft.plan, draft.pretraining)
     sweep = make_sweep(store, request, prepare_now, data_or_placeholder(store))
-    return sweep if sweep.is_prepared else make_sweep(store, request, prepare_now, prepare_now)
+    return sweep if sweep.is_prepared else make_sweep(store, request, prepare_now)
 
 
 def _draft(store: Store, request: SweepRequest) -> Sweep | None:
@@ -130,19 +130,18 @@ def _draft(store: Store, request: SweepRequest) -> Sweep | None:
     SweepError for what is wrong whatever the data: it is said of two stand-ins, and no fault that a file met in one.
     """
     try:
-        return make_sweep(store, request, data_or_placeholder(store), data_or_placeholder(store))
+        return make_sweep(store, request, data_or_placeholder(store))
     except (SpecError, PluginError, PlanError) as error:
-        other = data_or_placeholder(store, num_classes=11, image_size=224)
         try:
-            make_sweep(store, request, other, other)
+            make_sweep(store, request, data_or_placeholder(store, num_classes=11, image_size=224))
         except (SpecError, PluginError, PlanError) as again:
             if str(again) == str(error) and error.__cause__ is None:
                 raise
         return None
 
 
-def make_sweep(store: Store, request: SweepRequest, get_data: GetData, get_source: GetData) -> Sweep:
-    """Everything that can be known before a job starts; SweepError for whatever is wrong with the request."""
+def make_sweep(store: Store, request: SweepRequest, get_data: GetData, get_source: GetData | None = None) -> Sweep:
+    """All that can be known before a job starts, or SweepError; `get_source`: for the source data, if it differs."""
     plugins.source_file(Kind.SWEEP, request.sweep)
     settings = recipe(request.recipe).settings()
     name, path = parse_data(request.data)
@@ -153,7 +152,7 @@ def make_sweep(store: Store, request: SweepRequest, get_data: GetData, get_sourc
     source = None
     if pretraining.source is not None:
         size = request.image_size or data.image_size
-        source = get_source(_wishes(dataclasses.replace(pretraining.source, image_size=size), request))
+        source = (get_source or get_data)(_wishes(dataclasses.replace(pretraining.source, image_size=size), request))
     context = Context(
         data=data,
         seeds=request.seeds,

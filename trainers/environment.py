@@ -55,10 +55,14 @@ def gives_same_numbers(one: Environment, other: Environment) -> bool:
     return dataclasses.replace(other, **neutral) == one
 
 
+def _chosen(spec: RunSpec) -> tuple[tuple[Kind, str], ...]:
+    """The spec's plug-ins whose code trains."""
+    return ((Kind.MODEL, spec.model.name), (Kind.OBJECTIVE, spec.objective.name))
+
+
 def _packages(spec: RunSpec) -> dict[str, str]:
     """The versions of what the spec's plug-ins say that they require; "" for one that no installer knows."""
-    chosen = ((Kind.MODEL, spec.model.name), (Kind.OBJECTIVE, spec.objective.name))
-    required = [plugins.constant(kind, name, "REQUIRES", None) for kind, name in chosen]
+    required = [plugins.constant(kind, name, "REQUIRES", None) for kind, name in _chosen(spec)]
     return {package: _version(package) for package in required if package is not None}
 
 
@@ -71,7 +75,7 @@ def _version(package: str) -> str:
 
 def _modules(spec: RunSpec) -> tuple[str, ...]:
     """The modules whose code decides the run's numbers."""
-    chosen = ((Kind.MODEL, spec.model.name), (Kind.OBJECTIVE, spec.objective.name))
+    chosen = _chosen(spec)
     shared = [module for kind, name in chosen for module in plugins.imported(kind, name)]
     return (*(f"{kind.value}.{name}" for kind, name in chosen), *shared, *LOOP)
 

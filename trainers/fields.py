@@ -68,7 +68,7 @@ EXAMPLE = RunSpec(
 )
 """A spec in which every field can be tried by itself: none forbids a value of another."""
 
-WORDS = {bool: "true or false, in small letters", int: "a whole number", float: "a number", str: "a text"}
+WORDS = {bool: "true or false, in small letters", int: "a whole number", float: "a number"}
 
 
 def check_value(key: str, value: object) -> None:

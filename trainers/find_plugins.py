@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -32,4 +31,4 @@ def _has_same_models(copy: PluginFolder, digests: Mapping[str, str]) -> bool:
     """Whether every file of models that the run used has the content that it had then."""
     models = {f"{Kind.MODEL}.{Path(name).stem}": copy.files[name] for name in copy.files if name.startswith("models/")}
     used = models.keys() & digests.keys()
-    return all(hashlib.sha256(models[module]).hexdigest()[:12] == digests[module] for module in used)
+    return all(plugins.content_digest(models[module]) == digests[module] for module in used)

@@ -130,7 +130,12 @@ def module_digest(module: str) -> str:
     found = importlib.util.find_spec(package)
     places = [] if found is None else list(found.submodule_search_locations or [])
     files = [file for place in places if (file := Path(place) / f"{name}.py").is_file()]
-    return hashlib.sha256(files[0].read_bytes()).hexdigest()[:12] if files else ""
+    return content_digest(files[0].read_bytes()) if files else ""
+
+
+def content_digest(source: bytes) -> str:
+    """First 12 hexadecimal digits of the SHA-256 of a source file."""
+    return hashlib.sha256(source).hexdigest()[:12]
 
 
 def imported(kind: Kind, name: str) -> tuple[str, ...]:

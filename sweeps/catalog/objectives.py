@@ -6,7 +6,7 @@ Cost: 9 runs and a pretraining per seed; about 5 minutes on 2 cores with plates 
 (estimated from the report's epochs). Measured: 3 seeds of 6 epochs on 10,000 photos of 32 pixels, 27 minutes on 1 core.
 Expected: where the teacher knows much more than the student, a hint on its features is worth most; attention's
 weight must fit the size of the maps. On 10,000 CIFAR-10 photos (README, 3 seeds of 6 epochs) hint gained 8.5 ±1.1
-points, dist 4.2 ±1.3, kd 3.8 ±0.4, dkd nothing. funmatch is behind in short trainings (Beyer et al. 2021 train for
+points, dist 4.2 ±1.3, kd 3.8 ±0.4, dkd -0.4 ±1.3. funmatch is behind in short trainings (Beyer et al. 2021 train for
 thousands of epochs).
 """
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import importlib
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,6 @@ from analysis.show import loading_code
 from trainers.files import encode_record
 from trainers.find_plugins import find_plugins
 from trainers.plugin_folder import read_folder
-from trainers.plugins import Kind
 from trainers.storage import Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,14 +106,6 @@ def write(folder: Path) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     return folder
-
-
-@pytest.fixture(autouse=True)
-def ours_alone() -> Iterator[None]:
-    """What a command in this process put beside our files is not found afterwards."""
-    yield
-    for kind in Kind:
-        del importlib.import_module(kind.value).__path__[1:]
 
 
 def refused(outcome: Any) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,13 +26,6 @@ def folder(path: Path, **models: str) -> PluginFolder:
     for name, text in models.items():
         (path / "models" / f"{name}.py").write_text(text)
     return read_folder(path)
-
-
-@pytest.fixture(autouse=True)
-def ours_alone() -> Iterator[None]:
-    yield
-    for kind in Kind:
-        del importlib.import_module(kind.value).__path__[1:]
 
 
 def test_a_file_of_the_same_name_in_another_folder_is_read_anew_with_what_it_imports(tmp_path: Path) -> None:
