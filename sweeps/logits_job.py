@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from sweeps.labels import num_jobs
-from trainers.spec import run_id
+from trainers.spec import Role, run_id
 from trainers.teacher_logits import LogitsRequest, logits_id
 
 
@@ -36,6 +36,11 @@ class LogitsJob:
     def name(self) -> str:
         """Label and view seed: `logits(teacher_pretrained)@0`."""
         return f"{self.label}@{self.request.spec.view_seed}"
+
+    @property
+    def role(self) -> Role:
+        """Whose network it runs."""
+        return Role.TEACHER
 
     @property
     def num_epochs(self) -> int:

@@ -36,7 +36,7 @@ class Setup:
     def request(self, job: Task) -> Resources:
         """What a job asks for; logits as many CPUs as those who read them, whose last bits threads may change."""
         if isinstance(job, LogitsJob):
-            return replace(self.resources[Role.TEACHER], cpus=self.resources[Role.STUDENT].cpus)
+            return replace(self.resources[job.role], cpus=self.resources[Role.STUDENT].cpus)
         return self.resources[job.role]
 
     def execution(self, job: Task) -> Execution:
@@ -69,7 +69,7 @@ class Setup:
             if not ledger.can_ever_fit(request):
                 have = ", ".join(f"{machine.cpus:g} CPUs and {machine.gpus:g} GPUs" for machine in self.machines)
                 raise ResourceError(
-                    f"job {job.name!r} needs {request.cpus:g} CPUs and {request.gpus:g} GPUs; "
+                    f"job {job.name!r} ({job.role.value}) needs {request.cpus:g} CPUs and {request.gpus:g} GPUs; "
                     f"the largest machines have: {have}; lower --cpus-per-trial or --gpus-per-trial"
                 )
 
