@@ -217,18 +217,20 @@ def records(num_runs: int) -> dict[str, Any]:
         request, _ = read_options({**options, "seeds": list(range(num_runs + WARM_UP))})
         made = prepared_sweep(store, with_plugins(request, store), lambda name, done, total: None)
         setup = Setup(resources=default_resources(has_gpu=False), machines=(), plugins=made.request.plugins)
-        took, phases = [], []
+        took, phases, cpu = [], [], 0.0
         for job in made.plan.jobs:
             store.write_spec(job.spec)
-            start = time.perf_counter()
+            start, cpu_start = time.perf_counter(), time.process_time()
             (record,) = train(store, job.id, setup.execution(job))
             took.append((time.perf_counter() - start) * 1e3)
+            cpu += time.process_time() - cpu_start if len(took) > WARM_UP else 0.0
             phases.append(record.epoch_seconds * 1e3)
         own, training = took[WARM_UP:], phases[WARM_UP:]
         besides = sorted(whole - part for whole, part in zip(own, training, strict=True))
         return {
             "runs": num_runs,
             "own ms/job": sum(own) / num_runs,
+            "CPU ms/job": cpu / num_runs * 1e3,
             "of it training ms": sum(training) / num_runs,
             "record ms, mean": sum(besides) / num_runs,
             "record ms, median": besides[num_runs // 2],
