@@ -218,7 +218,7 @@ def _fields(value: Any) -> Any:
         return {name: _fields(getattr(value, name)) for name in value.__dataclass_fields__}
     if isinstance(value, dict):
         return {key: _fields(inner) for key, inner in value.items()}
-    return [_fields(inner) for inner in value] if isinstance(value, (list, tuple)) else value
+    return type(value)(_fields(inner) for inner in value) if isinstance(value, (list, tuple)) else value
 
 
 def from_dict(kind: type[T], data: object) -> T:
