@@ -45,8 +45,8 @@ class Attempt:
         return self.folder / CURVES
 
     def write_started(self, started: Started) -> None:
-        """Say who works here and since when."""
-        write(self.folder / "started.json", encode_record(msgspec.to_builtins(started)))
+        """Say who works here and since when; no later decision rests on it, so that nobody waits for the disk."""
+        write(self.folder / "started.json", encode_record(msgspec.to_builtins(started)), is_synced=False)
 
     def started(self) -> Started | None:
         """Who worked here; None if the attempt died before it could say."""
@@ -63,8 +63,8 @@ class Attempt:
         write(self.folder / "failure.json", encode_record(msgspec.to_builtins(failure)))
 
     def write_file(self, name: str, content: bytes) -> FileRecord:
-        """Write one of the run's files; the record goes into the result."""
-        write(self.folder / name, content)
+        """Write one of the run's files; the record goes into the result, before which `Store.finish` syncs the file."""
+        write(self.folder / name, content, is_synced=False)
         return FileRecord(size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
 
     def write_curves(self, records: Iterable[EpochRecord]) -> FileRecord:
@@ -80,10 +80,10 @@ class Attempt:
         except (OSError, msgspec.MsgspecError) as error:
             raise CorruptFileError(f"{file} cannot be read: {error}") from error
 
-    def write_checkpoint(self, epoch: int, payload: bytes) -> None:
+    def write_checkpoint(self, epoch: int, payload: bytes, *, is_synced: bool = True) -> None:
         """Save the state after an epoch behind its checksum, then drop all but the newest two of this attempt."""
         digest = hashlib.sha256(payload).hexdigest().encode()
-        write(self.folder / _CHECKPOINT.format(epoch=epoch), digest + payload)
+        write(self.folder / _CHECKPOINT.format(epoch=epoch), digest + payload, is_synced=is_synced)
         for old in sorted(self.folder.glob(ANY_CHECKPOINT))[:-2]:
             old.unlink(missing_ok=True)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import platform
 import socket
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import ModuleType
 
 import msgspec
 import torch
@@ -43,7 +45,7 @@ def describe_environment(spec: RunSpec, device: torch.device, num_threads: int, 
         torchvision=str(torchvision.__version__),
         git_commit=git[0],
         git_is_dirty=git[1],
-        source_digests={name: plugins.module_digest(name) for name in _modules(spec)},
+        source_digests=_source_digests(*_loaded(spec)),
         packages=_packages(spec),
     )
 
@@ -80,13 +82,22 @@ def _version(package: str) -> str:
         return ""
 
 
-def _modules(spec: RunSpec) -> tuple[str, ...]:
-    """The modules whose code decides the run's numbers."""
-    chosen = _chosen(spec)
-    shared = [module for kind, name in chosen for module in plugins.imported(kind, name)]
-    return (*(f"{kind.value}.{name}" for kind, name in chosen), *shared, *LOOP)
+def _loaded(spec: RunSpec) -> tuple[ModuleType, ...]:
+    return tuple(plugins.load(kind, name) for kind, name in _chosen(spec))
 
 
+@cache
+def _source_digests(*chosen: ModuleType) -> dict[str, str]:
+    """Of the modules whose code decides a run's numbers; read once, since a process trains with what it imported.
+
+    A user's module is another object once its file, or one that it shares, was forgotten for a changed one.
+    """
+    names = [(Kind(package), name) for package, _, name in (module.__name__.rpartition(".") for module in chosen)]
+    shared = [module for kind, name in names for module in plugins.imported(kind, name)]
+    return {name: plugins.module_digest(name) for name in (*(module.__name__ for module in chosen), *shared, *LOOP)}
+
+
+@cache
 def _cpu_name() -> str:
     """The processor's model, as far as the platform tells."""
     info = Path("/proc/cpuinfo")

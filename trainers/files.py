@@ -7,6 +7,9 @@ import hashlib
 import json
 import os
 import uuid
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -64,19 +67,32 @@ def decode(file: Path, kind: type[T]) -> T:
         raise CorruptFileError(f"{file} is damaged: {error}") from error
 
 
-def write(file: Path, content: bytes) -> None:
-    """Replace a file as one step: written aside, synchronised, renamed."""
+def write(file: Path, content: bytes, *, is_synced: bool = True) -> None:
+    """Replace a file as one step: written aside, synchronised, renamed.
+
+    `is_synced` False leaves it to the system when the content is on the disk: a process that dies loses nothing, a
+    machine that loses its power may.
+    """
     aside = _write_aside(file, content)
     try:
-        os.replace(aside, file)
+        with _naming(file):
+            if is_synced:
+                _sync(aside)
+            os.replace(aside, file)
     finally:
         aside.unlink(missing_ok=True)
 
 
-def create(file: Path, content: bytes) -> bool:
-    """Create a complete file or, if there is one, change nothing and return False."""
+def create(file: Path, content: bytes, after: Iterable[Path] = ()) -> bool:
+    """Create a complete file or, if there is one, change nothing and return False.
+
+    The files that it speaks of (`after`) are on the disk before it is there. All are synchronised at once: a
+    journalling file system commits them together, and four take a fifth of the time of one after the other.
+    """
     aside = _write_aside(file, content)
     try:
+        with _naming(file):
+            _sync_all((aside, *after))
         os.link(aside, file)
     except FileExistsError:
         return False
@@ -86,19 +102,43 @@ def create(file: Path, content: bytes) -> bool:
 
 
 def _write_aside(file: Path, content: bytes) -> Path:
-    file.parent.mkdir(parents=True, exist_ok=True)
+    """Write beside the file, not synchronised yet."""
     aside = file.parent / f".writing-{uuid.uuid4().hex}"
     try:
-        with aside.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-    except OSError as error:
+        with _naming(file):
+            try:
+                aside.write_bytes(content)
+            except FileNotFoundError:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                aside.write_bytes(content)
+    except OSError:
         aside.unlink(missing_ok=True)
+        raise
+    return aside
+
+
+def _sync_all(files: tuple[Path, ...]) -> None:
+    if len(files) == 1:
+        _sync(files[0])
+        return
+    with ThreadPoolExecutor(len(files)) as pool:
+        list(pool.map(_sync, files))
+
+
+def _sync(file: Path) -> None:
+    with file.open("rb+") as stream:
+        os.fsync(stream.fileno())
+
+
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """StoreError that says what was being written when the disk was full."""
+    try:
+        yield
+    except OSError as error:
         if error.errno == errno.ENOSPC:
             raise StoreError(f"disk full while writing {file}; free some space and run again") from error
         raise
-    return aside
 
 
 def subfolders(folder: Path) -> list[str]:

@@ -35,7 +35,8 @@ def epochs(spec: RunSpec, store: Store, attempt: Attempt, execution: Execution) 
     training.resume(attempt)
     for epoch in range(len(training.records) + 1, spec.epochs + 1):
         record = training.run_epoch(epoch)
-        attempt.write_checkpoint(epoch, encode_state(training.state()))
+        # the last one's result follows at once, and waits for the disk itself; the checkpoint before it is there
+        attempt.write_checkpoint(epoch, encode_state(training.state()), is_synced=epoch < spec.epochs)
         attempt.write_curves(training.records)
         attempt.log(f"epoch {epoch}/{spec.epochs}: validation accuracy {record.validation_accuracy:.4f}")
         yield record

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
+from types import ModuleType
 
+import msgspec
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -30,8 +33,15 @@ def num_macs(model: Choice) -> int:
     """Multiply-accumulates of convolutions and linear layers for one picture (torch counts 2 flops for each).
 
     SpecError for a network of ours that cannot take pictures of its size: most often they are halved away.
-    PluginError for a user's, in which anything may be wrong.
+    PluginError for a user's, in which anything may be wrong. A process counts every network once.
     """
+    return _num_macs(plugins.load(Kind.MODEL, model.name), canonical_json(to_dict(model)))
+
+
+@cache
+def _num_macs(module: ModuleType, text: str) -> int:
+    """Of a network as JSON; `module`, which builds it, is another object once a user's file has changed."""
+    model = msgspec.json.decode(text, type=Choice)
     size = int(model.args["image_size"])  # type: ignore[arg-type]
     body = build_empty(model).eval()
     try:

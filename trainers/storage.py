@@ -97,12 +97,15 @@ class Store:
         return tuple(subfolders(self.root / "runs"))
 
     def write_spec(self, spec: RunSpec) -> None:
-        """Record what a run is, before anything of it is trained; a damaged record is replaced."""
+        """Record what a run is, before anything of it is trained; a damaged record is replaced.
+
+        Thousands are written at once and not synchronised: `finish` does that, and until then nothing rests on one.
+        """
         run = run_id(spec)
         try:
             self.spec(run)
         except CorruptFileError:
-            write(self.run_folder(run) / "spec.json", encode_record(to_dict(spec)))
+            write(self.run_folder(run) / "spec.json", encode_record(to_dict(spec)), is_synced=False)
 
     def spec(self, run: str) -> RunSpec:
         """The spec of a run; CorruptFileError if it is not the one its id names."""
@@ -187,8 +190,14 @@ class Store:
             file.unlink(missing_ok=True)
 
     def finish(self, attempt: Attempt, result: Result) -> bool:
-        """Publish a result; False, and nothing changed, if another attempt was first."""
-        is_first = create(self.run_folder(attempt.run) / "result.json", encode_record(msgspec.to_builtins(result)))
+        """Publish a result; False, and nothing changed, if another attempt was first.
+
+        What it names, and the spec, are on the disk before it is there.
+        """
+        folder = self.run_folder(attempt.run)
+        named = (folder / "spec.json", *(attempt.folder / name for name in result.files))
+        content = encode_record(msgspec.to_builtins(result))
+        is_first = create(folder / "result.json", content, after=(file for file in named if file.exists()))
         self.remove_checkpoints(attempt.run)
         return is_first
 
