@@ -47,7 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     # layer 2: records and the store
     "trainers.plugin_folder": LANGUAGE,
     "trainers.result": LANGUAGE | {"numpy", "pyarrow"},
-    "trainers.files": LANGUAGE | {"trainers.result"},
+    "trainers.files": LANGUAGE | {"trainers.result", "msgspec"},
     "trainers.attempt": LANGUAGE | {"trainers.result", "trainers.files", "msgspec"},
     "trainers.locks": set(),
     "trainers.storage": RECORDS | {"msgspec"},

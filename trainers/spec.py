@@ -289,3 +289,21 @@ def without_seeds(content: Any) -> Any:
     if not isinstance(content, dict):
         return content
     return {key: without_seeds(value) for key, value in content.items() if key not in ("seed", "view_seed")}
+
+
+def stored_ids(spec: RunSpec) -> tuple[str, str]:
+    """`run_id` and `group_id` of a spec that was read from a record, so that its values have their types already."""
+    content = _without_later_fields(_plain(spec))
+    group = {"schema": SCHEMA_VERSION, "group": without_seeds(content)}
+    return digest_of({"schema": SCHEMA_VERSION, "spec": content}), digest_of(group)
+
+
+def _plain(value: Any) -> Any:
+    """`to_dict`, for specs alone."""
+    if isinstance(value, str | int | float) or value is None:
+        return value.value if isinstance(value, StrEnum) else value
+    if isinstance(value, dict):
+        return {key: _plain(content) for key, content in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_plain(content) for content in value)
+    return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
