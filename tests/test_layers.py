@@ -17,7 +17,7 @@ PACKAGES = ("sweeps", "trainers", "analysis")
 WORDS = {"trainers.errors"}
 LANGUAGE = WORDS | {"trainers.spec", "trainers.fields", "trainers.plugins"}
 RECORDS = LANGUAGE | {"trainers.plugin_folder", "trainers.result", "trainers.files", "trainers.attempt"}
-RECORDS |= {"trainers.locks", "trainers.storage", "trainers.removal"}
+RECORDS |= {"trainers.locks", "trainers.processes", "trainers.storage", "trainers.removal"}
 RECORDS |= {"trainers.find_run", "trainers.find_plugins", "trainers.titles"}
 TRAINING = {
     f"trainers.{name}"
@@ -50,6 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     "trainers.files": LANGUAGE | {"trainers.result", "msgspec"},
     "trainers.attempt": LANGUAGE | {"trainers.result", "trainers.files", "msgspec"},
     "trainers.locks": set(),
+    "trainers.processes": set(),
     "trainers.storage": RECORDS | {"msgspec"},
     "trainers.removal": LANGUAGE | {"trainers.result", "trainers.files", "trainers.attempt", "trainers.storage"},
     "trainers.titles": LANGUAGE | {"trainers.storage"},

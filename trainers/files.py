@@ -114,7 +114,7 @@ def _decoded_at_once(text: bytes, kind: type[T]) -> T | None:
     types. Canonical JSON writes some numbers and characters in another way: those records are looked at closer.
     """
     try:
-        record: _Record[T] = _decoder(kind).decode(text)
+        record: _Record[T] = _decoder(kind).decode(text)  # type: ignore[arg-type]
         canonical = _ENCODER.encode(record.content)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None

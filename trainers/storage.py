@@ -44,7 +44,7 @@ from trainers.files import (
 from trainers.locks import is_held, locked
 from trainers.plugin_folder import PluginFolder, read_folder
 from trainers.result import Failure, FileRecord, Manifest, PlanRecord, Result, RunState
-from trainers.spec import SCHEMA_VERSION, RunSpec, run_id, stored_ids, to_dict
+from trainers.spec import SCHEMA_VERSION, RunSpec, ids_of, plain, run_id, to_dict
 
 __all__ = ["CURVES", "LOG", "PREDICTIONS", "WEIGHTS", "Attempt", "Store", "now", "read_checkpoint"]
 
@@ -106,12 +106,16 @@ class Store:
 
     def spec(self, run: str) -> RunSpec:
         """The spec of a run; CorruptFileError if it is not the one its id names."""
+        return self.spec_and_group(run)[0]
+
+    def spec_and_group(self, run: str) -> tuple[RunSpec, str]:
+        """`spec`, and its group id, which comes from the same reading."""
         file = self.run_folder(run) / "spec.json"
         spec = decode(file, RunSpec)
-        found, _ = stored_ids(spec)
+        found, group = ids_of(plain(spec))
         if found != run:
             raise CorruptFileError(f"{file} has id {found}; move it away and run again")
-        return spec
+        return spec, group
 
     def result(self, run: str) -> Result | None:
         """The result of a finished run, None while there is none; CorruptFileError if it cannot be trusted.
