@@ -17,13 +17,8 @@ PACKAGES = ("sweeps", "trainers", "analysis")
 WORDS = {"trainers.errors"}
 LANGUAGE = WORDS | {"trainers.spec", "trainers.fields", "trainers.plugins"}
 RECORDS = LANGUAGE | {"trainers.plugin_folder", "trainers.result", "trainers.files", "trainers.attempt"}
-RECORDS |= {
-    "trainers.locks",
-    "trainers.storage",
-    "trainers.removal",
-    "trainers.teacher_logits",
-    "trainers.logits_folder",
-}
+RECORDS |= {"trainers.locks", "trainers.processes", "trainers.storage", "trainers.removal"}
+RECORDS |= {"trainers.teacher_logits", "trainers.logits_folder"}
 RECORDS |= {"trainers.find_run", "trainers.find_plugins", "trainers.titles"}
 TRAINING = {
     f"trainers.{name}"
@@ -55,12 +50,13 @@ ALLOWED: dict[str, set[str]] = {
     # layer 2: records and the store
     "trainers.plugin_folder": LANGUAGE,
     "trainers.result": LANGUAGE | {"numpy", "pyarrow"},
-    "trainers.files": LANGUAGE | {"trainers.result"},
+    "trainers.files": LANGUAGE | {"trainers.result", "msgspec"},
     "trainers.attempt": LANGUAGE | {"trainers.result", "trainers.files", "msgspec"},
     "trainers.locks": set(),
     "trainers.teacher_logits": LANGUAGE,
     "trainers.logits_folder": LANGUAGE
     | {"trainers.result", "trainers.files", "trainers.attempt", "trainers.teacher_logits", "numpy"},
+    "trainers.processes": set(),
     "trainers.storage": RECORDS | {"msgspec"},
     "trainers.removal": LANGUAGE | {"trainers.result", "trainers.files", "trainers.attempt", "trainers.storage"},
     "trainers.titles": LANGUAGE | {"trainers.storage"},

@@ -19,6 +19,7 @@ WEIGHTS, CURVES, PREDICTIONS, LOG = "weights.safetensors", "curves.jsonl", "pred
 ANY_CHECKPOINT = "checkpoint-" + 6 * "[0-9]" + ".pt"
 _CHECKPOINT = "checkpoint-{epoch:06d}.pt"
 _DIGEST_LENGTH = 64
+_EPOCH_DECODER = msgspec.json.Decoder(EpochRecord)
 
 
 def now() -> str:
@@ -74,11 +75,17 @@ class Attempt:
 
     def curves(self) -> tuple[EpochRecord, ...]:
         """The epochs so far; CorruptFileError if a line cannot be read."""
-        file = self.curves_file
         try:
-            return tuple(msgspec.json.decode(line, type=EpochRecord) for line in file.read_bytes().splitlines())
-        except (OSError, msgspec.MsgspecError) as error:
-            raise CorruptFileError(f"{file} cannot be read: {error}") from error
+            return self.decoded_curves(self.curves_file.read_bytes())
+        except OSError as error:
+            raise CorruptFileError(f"{self.curves_file} cannot be read: {error}") from error
+
+    def decoded_curves(self, content: bytes) -> tuple[EpochRecord, ...]:
+        """The epochs in the content of a file of curves; CorruptFileError if a line cannot be read."""
+        try:
+            return tuple(map(_EPOCH_DECODER.decode, content.splitlines()))
+        except msgspec.MsgspecError as error:
+            raise CorruptFileError(f"{self.curves_file} cannot be read: {error}") from error
 
     def write_checkpoint(self, epoch: int, payload: bytes, *, is_synced: bool = True) -> None:
         """Save the state after an epoch behind its checksum, then drop all but the newest two of this attempt."""

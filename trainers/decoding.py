@@ -9,20 +9,14 @@ from __future__ import annotations
 import hashlib
 import importlib
 import math
-import multiprocessing
 import os
-import signal
-import sys
-import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from types import ModuleType
 
 import msgspec
 import numpy as np
@@ -34,6 +28,7 @@ from trainers.errors import CorruptFileError, DataError, StoreError
 from trainers.files import decode, encode_record, write
 from trainers.images import RawData, Resize, resized
 from trainers.plugins import Kind
+from trainers.processes import SPAWN, end_with_parent, hidden_main
 from trainers.result import Split
 from trainers.spec import canonical_json, digest_of
 
@@ -126,11 +121,10 @@ def decode_chunks(
     if num_workers <= 1:  # a process of its own costs more than a few pictures
         yield from (_decoded(lambda: raw, shape, folder, chunk) for chunk in chunks)
         return
-    spawn = multiprocessing.get_context("spawn")  # a forked child would inherit the locks of torch's or Ray's threads
     places = {kind.value: list(map(str, plugins.folders(kind))) for kind in Kind}
-    with ProcessPoolExecutor(num_workers, spawn, initializer=_serve_parent, initargs=(places,)) as pool:
+    with ProcessPoolExecutor(num_workers, SPAWN, initializer=_serve_parent, initargs=(places,)) as pool:
         try:
-            with _hidden_main():
+            with hidden_main():
                 decoded = pool.map(partial(_decoded, partial(_read, source), shape, folder), chunks)
             yield from decoded
         except BrokenProcessPool as error:
@@ -139,35 +133,11 @@ def decode_chunks(
             pool.shutdown(cancel_futures=True)
 
 
-@contextmanager
-def _hidden_main() -> Iterator[None]:
-    """Workers that start meanwhile import what they need, not the program that was started, guarded or not."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-
-
-def num_cpus() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _serve_parent(places: Mapping[str, list[str]]) -> None:
     """A worker finds its parent's plug-ins, leaves interrupts to it, and ends with it even if that is killed."""
     for package, folders in places.items():
         importlib.import_module(package).__path__[:] = folders
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    end_with_parent()
 
 
 @cache

@@ -10,14 +10,26 @@ import uuid
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
+
+import msgspec
 
 from trainers.errors import CorruptFileError, SpecError, StoreError
 from trainers.result import FileRecord
 from trainers.spec import canonical_json, from_dict
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Record(Generic[T]):
+    """A record as it lies in its file."""
+
+    sha256: str
+    content: T
 
 
 def file_digest(file: Path) -> str:
@@ -32,13 +44,28 @@ def file_record(file: Path) -> FileRecord:
 
 
 def check_file(file: Path, expected: FileRecord, *, is_read: bool) -> None:
-    size = file.stat().st_size if file.exists() else None
-    if size is None:
-        raise CorruptFileError(f"{file} is missing")
-    if size != expected.size_bytes:
-        raise CorruptFileError(f"{file} has {size} bytes, not {expected.size_bytes}")
+    """CorruptFileError if a file is missing, has another size or, where it `is_read`, another content."""
+    _check_size(file, expected)
     if is_read and file_digest(file) != expected.sha256:
         raise CorruptFileError(f"{file} does not match its checksum")
+
+
+def checked_content(file: Path, expected: FileRecord) -> bytes:
+    """The content of a file, compared with its size and checksum; CorruptFileError if it is not what was written."""
+    _check_size(file, expected)
+    content = file.read_bytes()
+    if hashlib.sha256(content).hexdigest() != expected.sha256:
+        raise CorruptFileError(f"{file} does not match its checksum")
+    return content
+
+
+def _check_size(file: Path, expected: FileRecord) -> None:
+    try:
+        size = os.stat(file).st_size
+    except (FileNotFoundError, NotADirectoryError):
+        raise CorruptFileError(f"{file} is missing") from None
+    if size != expected.size_bytes:
+        raise CorruptFileError(f"{file} has {size} bytes, not {expected.size_bytes}")
 
 
 def encode_record(content: dict[str, Any]) -> bytes:
@@ -48,23 +75,61 @@ def encode_record(content: dict[str, Any]) -> bytes:
 
 def decode_record(file: Path) -> dict[str, Any]:
     """The content of a record; CorruptFileError if it cannot be read or its checksum does not hold."""
+    return _content(file, _read(file))
+
+
+def decode(file: Path, kind: type[T]) -> T:
+    """A typed record; CorruptFileError if it cannot be read, its checksum does not hold, or it is no such thing."""
+    text = _read(file)
+    value = _decoded_at_once(text, kind)
+    if value is not None:
+        return value
     try:
-        record = json.loads(file.read_bytes())
+        return from_dict(kind, _content(file, text))
+    except SpecError as error:
+        raise CorruptFileError(f"{file} is damaged: {error}") from error
+
+
+def _read(file: Path) -> bytes:
+    try:
+        with open(file, "rb", buffering=0) as stream:
+            return stream.read()
+    except OSError as error:
+        raise CorruptFileError(f"{file} cannot be read: {error}") from error
+
+
+def _content(file: Path, text: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(text)
         content: dict[str, Any] = record["content"]
         is_intact = hashlib.sha256(canonical_json(content).encode()).hexdigest() == record["sha256"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CorruptFileError(f"{file} cannot be read: {error}") from error
     if not is_intact or not isinstance(content, dict):
         raise CorruptFileError(f"{file} does not match its checksum")
     return content
 
 
-def decode(file: Path, kind: type[T]) -> T:
-    content = decode_record(file)
+def _decoded_at_once(text: bytes, kind: type[T]) -> T | None:
+    """The value of an intact record, several times sooner than by plain data; None if that takes a closer look.
+
+    Written back in canonical order it must have the record's checksum, so that it is neither damaged nor altered by its
+    types. Canonical JSON writes some numbers and characters in another way: those records are looked at closer.
+    """
     try:
-        return from_dict(kind, content)
-    except SpecError as error:
-        raise CorruptFileError(f"{file} is damaged: {error}") from error
+        record: _Record[T] = _decoder(kind).decode(text)  # type: ignore[arg-type]
+        canonical = _ENCODER.encode(record.content)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    return record.content if hashlib.sha256(canonical).hexdigest() == record.sha256 else None
+
+
+_ENCODER = msgspec.json.Encoder(order="sorted")
+
+
+@cache
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(_Record[kind])
 
 
 def write(file: Path, content: bytes, *, is_synced: bool = True) -> None:
@@ -143,6 +208,8 @@ def _naming(file: Path) -> Iterator[None]:
 
 def subfolders(folder: Path) -> list[str]:
     """Names of the folders in a folder, sorted, but for hidden ones (unfinished work); [] if it is not there."""
-    if not folder.is_dir():
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))

@@ -25,7 +25,6 @@ from trainers.decoding import (
     chunks_of,
     data_identity,
     decode_chunks,
-    num_cpus,
     pixels_file,
     read_raw,
     source_of,
@@ -34,6 +33,7 @@ from trainers.errors import DataError
 from trainers.images import RawData, Resize
 from trainers.leaks import Leak, find_leaks, refuse_leaks
 from trainers.plugins import Kind
+from trainers.processes import num_cpus
 from trainers.result import Manifest, Split
 from trainers.selection import Indices, Part, Selection, select
 from trainers.spec import digest_of

@@ -29,9 +29,10 @@ from trainers.attempt import (
     now,
     read_checkpoint,
 )
-from trainers.errors import CorruptFileError, DataError, PluginError, SpecError, StoreError
+from trainers.errors import CorruptFileError, DataError, PluginError, StoreError
 from trainers.files import (
     check_file,
+    checked_content,
     create,
     decode,
     decode_record,
@@ -44,7 +45,7 @@ from trainers.locks import is_held, locked
 from trainers.logits_folder import LogitsFolder
 from trainers.plugin_folder import PluginFolder, read_folder
 from trainers.result import Failure, FileRecord, Manifest, PlanRecord, Result, RunState
-from trainers.spec import SCHEMA_VERSION, RunSpec, from_dict, run_id, to_dict
+from trainers.spec import SCHEMA_VERSION, RunSpec, ids_of, plain, run_id, to_dict
 
 __all__ = ["CURVES", "LOG", "PREDICTIONS", "WEIGHTS", "Attempt", "Store", "now", "read_checkpoint"]
 
@@ -109,27 +110,38 @@ class Store:
 
     def spec(self, run: str) -> RunSpec:
         """The spec of a run; CorruptFileError if it is not the one its id names."""
+        return self.spec_and_group(run)[0]
+
+    def spec_and_group(self, run: str) -> tuple[RunSpec, str]:
+        """`spec`, and its group id, which comes from the same reading."""
         file = self.run_folder(run) / "spec.json"
-        try:
-            spec = from_dict(RunSpec, decode_record(file))
-        except SpecError as error:
-            raise CorruptFileError(f"{file} is not a spec: {error}") from error
-        if run_id(spec) != run:
-            raise CorruptFileError(f"{file} has id {run_id(spec)}; move it away and run again")
-        return spec
+        spec = decode(file, RunSpec)
+        found, group = ids_of(plain(spec))
+        if found != run:
+            raise CorruptFileError(f"{file} has id {found}; move it away and run again")
+        return spec, group
 
     def result(self, run: str) -> Result | None:
         """The result of a finished run, None while there is none; CorruptFileError if it cannot be trusted.
 
         Curves are compared with their checksum, larger files by their size; `verified_file` reads them whole.
         """
+        found = self.result_and_curves(run)
+        return None if found is None else found[0]
+
+    def result_and_curves(self, run: str) -> tuple[Result, bytes] | None:
+        """`result`, with the content of its curves (empty where nothing was trained), which was read to check them."""
         file = self.run_folder(run) / "result.json"
         if not file.exists():
             return None
         result = decode(file, Result)
+        folder, curves = self.attempt(run, result.attempt).folder, b""
         for name, expected in result.files.items():
-            check_file(self.attempt(run, result.attempt).folder / name, expected, is_read=name == CURVES)
-        return result
+            if name == CURVES:
+                curves = checked_content(folder / name, expected)
+            else:
+                check_file(folder / name, expected, is_read=False)
+        return result, curves
 
     def verified_file(self, run: str, name: str) -> Path:
         """A file of a finished run whose whole content was compared with the result's checksum."""
@@ -142,19 +154,22 @@ class Store:
 
     def state(self, run: str) -> RunState:
         """All that planning needs to know of a run; never raises for a damaged one."""
+        return self.state_and_curves(run)[0]
+
+    def state_and_curves(self, run: str) -> tuple[RunState, bytes]:
+        """`state`, with the content of the curves of a finished run."""
         if not self.run_folder(run).is_dir():
-            return RunState()
+            return RunState(), b""
         corrupt = None
         try:
-            result = self.result(run)
-            if result is not None:
-                return RunState(result=result)
+            found = self.result_and_curves(run)
+            if found is not None:
+                return RunState(result=found[0]), found[1]
         except CorruptFileError as error:
             corrupt = str(error)
         saved = self.checkpoints(run)
-        return RunState(
-            num_epochs_saved=epoch_of(saved[0]) if saved else 0, failure=self._failure(run), corrupt=corrupt
-        )
+        num_epochs = epoch_of(saved[0]) if saved else 0
+        return RunState(num_epochs_saved=num_epochs, failure=self._failure(run), corrupt=corrupt), b""
 
     def set_aside(self, run: str) -> None:
         """Make a run unfinished: its result stays beside the attempt that made it, its checkpoints go."""

@@ -22,8 +22,9 @@ from PIL import Image, ImageOps
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from trainers.data import plates
-from trainers.decoding import PICTURES_PER_CHUNK, num_cpus
+from trainers.decoding import PICTURES_PER_CHUNK
 from trainers.prepare import DataRequest, prepare
+from trainers.processes import num_cpus
 from trainers.result import Split
 from trainers.storage import Store
 
