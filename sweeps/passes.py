@@ -91,10 +91,15 @@ class Pass:
 
     def frontier(self) -> Frontier:
         """A fresh frontier over the jobs of this pass."""
-        setup = self.setup
-        ledger = Ledger(setup.machines)
+        setup, jobs = self.setup, self.plan.by_id
         return Frontier(
-            self.plan, self.to_run, setup.request, ledger, setup.cost, setup.max_concurrent, self._may_start
+            [job.id for job in self.plan.jobs if job.id in self.to_run],
+            {run: jobs[run].parents for run in self.to_run},
+            lambda run: setup.request(jobs[run]),
+            Ledger(setup.machines),
+            lambda run: setup.cost(jobs[run]),
+            max_concurrent=setup.max_concurrent,
+            may_start=lambda run: self._may_start(jobs[run]),
         )
 
     def can_start(self) -> bool:

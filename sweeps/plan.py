@@ -10,6 +10,7 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from sweeps.graph import longest_paths
 from trainers.errors import PlanError
 from trainers.fields import flatten
 from trainers.result import Environment, PlannedJob, RunState
@@ -138,10 +139,7 @@ class Plan:
 
     def longest_paths(self, cost: Callable[[Job], float]) -> dict[str, float]:
         """Run id -> cost of the job and of the dearest chain of jobs that waits for it."""
-        paths: dict[str, float] = {}
-        for job in reversed(self.jobs):
-            paths[job.id] = cost(job) + max((paths[child] for child in self.children[job.id]), default=0.0)
-        return paths
+        return longest_paths(tuple(self.by_id), [self.children], lambda run: cost(self.by_id[run]))
 
     def records(self) -> tuple[PlannedJob, ...]:
         """The jobs as a plan file keeps them."""

@@ -17,11 +17,12 @@ def this_machine() -> Resources:
 def run_serially(work: Pass) -> None:
     """Every job, one after the other, in an order that respects the graph."""
     frontier = work.frontier()
-    while (job := frontier.start_next()) is not None:
-        work.on_start(job.id)
+    while (run := frontier.start_next()) is not None:
+        job = work.plan.by_id[run]
+        work.on_start(run)
         try:
-            for record in train(work.store, job.id, work.setup.execution(job)):
-                work.on_epoch(job.id, record.epoch, record.validation_accuracy, record.epoch_seconds)
+            for record in train(work.store, run, work.setup.execution(job)):
+                work.on_epoch(run, record.epoch, record.validation_accuracy, record.epoch_seconds)
         except (OSError, MemoryError, RuntimeError):  # recorded by `train`; nobody else would try again
             pass
-        frontier.end(job.id, is_ok=work.on_end(job.id))
+        frontier.end(run, is_ok=work.on_end(run))
