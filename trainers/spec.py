@@ -10,6 +10,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, TypeVar
 
 import msgspec
@@ -190,6 +191,19 @@ class RunSpec:
         """The runs that must be finished before this one starts."""
         return self.teachers if self.init_run is None else (*self.teachers, self.init_run)
 
+    @cached_property
+    def _hashed(self) -> dict[str, Any]:
+        """What identities are made of; a parent's is shared by all its children."""
+        return _hashed(self)
+
+    @cached_property
+    def _id(self) -> str:
+        return digest_of({"schema": SCHEMA_VERSION, "spec": self._hashed})
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields alone: what was worked out from them is worked out again elsewhere."""
+        return {name: value for name, value in vars(self).items() if name in self.__dataclass_fields__}
+
 
 def _check_teacher(student: RunSpec, teacher: RunSpec) -> None:
     """Logits can only be compared over the same classes and pictures."""
@@ -208,8 +222,18 @@ def to_dict(spec: Any) -> dict[str, Any]:
 
     (msgspec alone leaves out what it had filled in by default when it read the value.)
     """
-    result: dict[str, Any] = msgspec.to_builtins(dataclasses.asdict(spec))
+    result: dict[str, Any] = msgspec.to_builtins(_unfolded(spec))
     return result
+
+
+def _unfolded(value: Any) -> Any:
+    """Dataclasses as dicts, at every depth (`dataclasses.asdict` copies every leaf, which plans of 10,000 jobs feel)."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_unfolded, value))
+    if isinstance(value, dict):
+        return {key: _unfolded(one) for key, one in value.items()}
+    names = getattr(value, "__dataclass_fields__", ())
+    return {name: _unfolded(getattr(value, name)) for name in names} if names else value
 
 
 def from_dict(kind: type[T], data: object) -> T:
@@ -244,12 +268,12 @@ def digest_of(content: object) -> str:
 
 def run_id(spec: RunSpec) -> str:
     """The identity of a training: equal specs, equal id, on every machine."""
-    return digest_of({"schema": SCHEMA_VERSION, "spec": _typed_dict(spec)})
+    return spec._id
 
 
 def group_id(spec: RunSpec) -> str:
     """The identity of a training apart from every seed, its parents' too: the unit that gets a mean."""
-    return digest_of({"schema": SCHEMA_VERSION, "group": without_seeds(_typed_dict(spec))})
+    return digest_of({"schema": SCHEMA_VERSION, "group": without_seeds(spec._hashed)})
 
 
 LATER_FIELDS: dict[str, dict[str, Any]] = {
@@ -260,21 +284,19 @@ LATER_FIELDS: dict[str, dict[str, Any]] = {
 """Fields that version 1 did not have yet, each with the value that means what was before: not hashed at that value."""
 
 
-def _typed_dict(spec: RunSpec) -> dict[str, Any]:
-    """As the spec is read back: a learning rate of 1 is 1.0, or it would get another id in the store."""
-    return _without_later_fields(to_dict(from_dict(RunSpec, to_dict(spec))))
+def _hashed(spec: RunSpec) -> dict[str, Any]:
+    """Plain data of a spec, its parents' too, apart from later fields at the value that means what was before.
 
-
-def _without_later_fields(content: dict[str, Any]) -> dict[str, Any]:
-    """Plain data of a spec, its parents' too, apart from later fields at the value that means what was before."""
+    Typed as the spec is read back: a learning rate of 1 is 1.0, or it would get another id in the store.
+    """
+    content = to_dict(from_dict(RunSpec, to_dict(spec.without_parents())))
     kept = _without(content, LATER_FIELDS[""])
     for outer in ("optimizer", "augment"):
         kept[outer] = _without(content[outer], LATER_FIELDS[outer])
-    for parent in ("teacher", "init_run"):
-        if content[parent] is not None:
-            kept[parent] = _without_later_fields(content[parent])
-    if content["co_teachers"]:
-        kept["co_teachers"] = [_without_later_fields(teacher) for teacher in content["co_teachers"]]
+    for name, parent in (("teacher", spec.teacher), ("init_run", spec.init_run)):
+        kept[name] = None if parent is None else parent._hashed
+    if spec.co_teachers:
+        kept["co_teachers"] = [teacher._hashed for teacher in spec.co_teachers]
     return kept
 
 
