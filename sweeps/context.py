@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sweeps.labels import base_label, point_label, short_name
@@ -14,7 +14,7 @@ from trainers.errors import SpecError
 from trainers.fields import NOT_SETTABLE, settable_keys
 from trainers.plugins import Kind
 from trainers.result import Manifest
-from trainers.spec import Choice, OptimizerName, Role, RunSpec, ScheduleName, Weights, from_dict, to_dict
+from trainers.spec import Choice, OptimizerName, Role, RunSpec, ScheduleName, Weights, from_dict, to_dict, typed
 
 PLUGIN_KINDS = {"model": Kind.MODEL, "objective": Kind.OBJECTIVE}
 PLUGIN_NAMES = ("model.name", "objective.name")
@@ -39,6 +39,29 @@ class GivenTeacher:
     model: Choice
 
 
+@dataclass(frozen=True)
+class _Frame:
+    """What a sweep file says of a job apart from its seed and parents; of the teachers whether none, one or several."""
+
+    label: str
+    role: Role
+    model: Choice | str
+    objective: str
+    num_teachers: int
+    weights: Weights | None
+    settings: Mapping[str, Any]
+    point: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Draft:
+    """A job before it has a seed and parents; with views of its own `view_seed` does not follow the seed."""
+
+    label: str
+    spec: RunSpec
+    has_own_views: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """The frame of a sweep: `source` is the data to pretrain on, `weights` stand in for a pretraining.
@@ -53,6 +76,7 @@ class Context:
     source: Manifest | None = None
     weights: Weights | None = None
     given: GivenTeacher | None = None
+    _drafts: dict[str, _Draft] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def job(
         self,
@@ -75,27 +99,43 @@ class Context:
         grid's: the label tells the values that the job really has, as in `student/temperature=4`. A pretraining
         sees the source data, everything else the data.
         """
-        chosen = Choice(name=model) if isinstance(model, str) else model
-        data = self.source if role is Role.PRETRAIN and self.source is not None else self.data
         teachers = [teacher] if isinstance(teacher, Job) else list(teacher or ())
+        weights = start if isinstance(start, Weights) else None
+        frame = _Frame(label, role, model, objective, min(len(teachers), 2), weights, settings or {}, point or {})
+        draft = self._drafts.get(repr(frame)) or self._drafts.setdefault(repr(frame), self._draft(frame))
+        own_seed = typed("seed", seed, int, "a whole number")
+        try:
+            spec = replace(
+                draft.spec,
+                seed=own_seed,
+                view_seed=draft.spec.view_seed if draft.has_own_views else own_seed,
+                teacher=teachers[0].spec if teachers else None,
+                co_teachers=tuple(job.spec for job in teachers[1:]),
+                init_run=start.spec if isinstance(start, Job) else None,
+            )
+        except SpecError as error:
+            raise SpecError(f"job {draft.label!r}: {error}") from error
+        return Job(label=draft.label, role=role, spec=spec)
+
+    def _draft(self, frame: _Frame) -> _Draft:
+        """What is the same for every seed: the settings applied and checked, without parents."""
+        chosen = Choice(name=frame.model) if isinstance(frame.model, str) else frame.model
+        data = self.source if frame.role is Role.PRETRAIN and self.source is not None else self.data
         shape = dict(zip(SHAPE, (data.num_classes, data.image_size), strict=True))
         content: dict[str, Any] = {
             "data": data.fingerprint,
             "model": _named(Kind.MODEL, chosen.name, {**chosen.args, **shape}),
-            "objective": _plugin(Kind.OBJECTIVE, objective, {}),
+            "objective": _plugin(Kind.OBJECTIVE, frame.objective, {}),
             "optimizer": {},
             "schedule": {},
             "augment": {},
-            "seed": seed,
-            "view_seed": seed,
-            "teacher": to_dict(teachers[0].spec) if teachers else None,
-            "co_teachers": [to_dict(job.spec) for job in teachers[1:]],
-            "init_run": to_dict(start.spec) if isinstance(start, Job) else None,
-            "init_weights": to_dict(start) if isinstance(start, Weights) else None,
+            "seed": 0,
+            "view_seed": 0,
+            "init_weights": None if frame.weights is None else to_dict(frame.weights),
         }
-        own = tuple(Setting(key=key, value=value) for key, value in {**(settings or {}), **(point or {})}.items())
+        own = tuple(Setting(key=key, value=value) for key, value in {**frame.settings, **frame.point}.items())
         everything = (*self.recipe, *own, *self.settings)
-        scopes = {None, role.value, label, base_label(label)}
+        scopes = {None, frame.role.value, frame.label, base_label(frame.label)}
         concerned = [one for one in everything if one.key in PLUGIN_NAMES and one.scope in scopes]
         for setting in concerned:
             _apply(setting, content)
@@ -106,8 +146,9 @@ class Context:
         if data.resize != "none":  # squares already: there is nothing to cut at random
             content["augment"]["random_crop"] = False
         values = {setting.key: setting.value for setting in (*concerned, *others)}
-        shown = point_label(label, {short_name(key): values[key] for key in point or {}})
-        return Job(label=shown, role=role, spec=_checked(content, shown))
+        shown = point_label(frame.label, {short_name(key): values[key] for key in frame.point})
+        spec = _checked(content, shown, frame.num_teachers)
+        return _Draft(label=shown, spec=spec, has_own_views="view_seed" in values)
 
     def of_every_seed(self, jobs: Callable[[Context, int], Iterable[Job]]) -> tuple[Job, ...]:
         """The jobs of all seeds."""
@@ -235,7 +276,7 @@ def _apply(setting: Setting, content: dict[str, Any]) -> None:
         content[outer][inner] = setting.value
 
 
-def _checked(content: dict[str, Any], label: str) -> RunSpec:
+def _checked(content: dict[str, Any], label: str, num_teachers: int) -> RunSpec:
     """The spec, with plug-ins' arguments in their types and what has no effect at its neutral value."""
     for outer, kind in PLUGIN_KINDS.items():
         content[outer] = _plugin(kind, content[outer]["name"], content[outer]["args"])
@@ -243,32 +284,32 @@ def _checked(content: dict[str, Any], label: str) -> RunSpec:
         content["optimizer"]["momentum"] = 0.0
     if content["schedule"].get("name") != ScheduleName.ONE_CYCLE.value:
         content["schedule"]["warmup_fraction"] = 0.0
-    if content["teacher"] is None:
+    if num_teachers == 0:
         content.pop("logits_dtype", None)
-    _check_teacher(content, label)
-    _check_objective(content, label)
+    _check_teacher(content, label, num_teachers)
+    _check_objective(content, label, num_teachers)
     try:
         return from_dict(RunSpec, content)
     except SpecError as error:
         raise SpecError(f"job {label!r}: {error}") from error
 
 
-def _check_objective(content: dict[str, Any], label: str) -> None:
+def _check_objective(content: dict[str, Any], label: str, num_teachers: int) -> None:
     """SpecError for pictures or teachers that the objective cannot work with."""
     name, mixup = content["objective"]["name"], content["augment"].get("mixup_alpha", 0.0)
     if plugins.says(Kind.OBJECTIVE, name, "NEEDS_HARD_LABELS") and mixup:
         raise SpecError(f"job {label!r}: objective {name!r} needs one label per picture; set augment.mixup_alpha=0")
     if plugins.says(Kind.OBJECTIVE, name, "NEEDS_MIXUP") and not mixup:
         raise SpecError(f"job {label!r}: objective {name!r} needs mixed pictures; set augment.mixup_alpha (1 is usual)")
-    if plugins.says(Kind.OBJECTIVE, name, "NEEDS_FEATURES") and content["co_teachers"]:
+    if plugins.says(Kind.OBJECTIVE, name, "NEEDS_FEATURES") and num_teachers > 1:
         raise SpecError(f"job {label!r}: objective {name!r} compares the maps of one teacher; give it no ensemble")
 
 
-def _check_teacher(content: dict[str, Any], label: str) -> None:
+def _check_teacher(content: dict[str, Any], label: str, num_teachers: int) -> None:
     needs_teacher = plugins.says(Kind.OBJECTIVE, content["objective"]["name"], "NEEDS_TEACHER")
-    if needs_teacher and content["teacher"] is None:
+    if needs_teacher and not num_teachers:
         raise SpecError(
             f"job {label!r}: objective {content['objective']['name']!r} needs a teacher; give one in the sweep"
         )
-    if not needs_teacher and content["teacher"] is not None:
+    if not needs_teacher and num_teachers:
         raise SpecError(f"job {label!r}: objective {content['objective']['name']!r} does not listen to its teacher")

@@ -1,69 +1,123 @@
-"""Which job starts next: the state of a plan while it runs. Pure, so that Tune, a serial run and tests share it."""
+"""Which job starts next: the state of a graph while it runs. Pure, so that Tune, serial runs and simulations share it.
+
+It knows ids alone: what waits for what, what each asks for, and how urgent it is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from heapq import heappop, heappush
 
 from sweeps.admission import Booking, Ledger
-from sweeps.plan import Plan, Task
+from sweeps.graph import children_of, longest_paths
 from sweeps.resources import Resources
-from sweeps.time_limit import always
+
+Entry = tuple[float, int, str]
+"""A ready job in a heap: the most urgent first, then in the plan's order."""
 
 
 class Frontier:
     """Jobs that wait, run and ended; children become ready when all their parents have succeeded.
 
+    `order` has every parent before its children; a parent that is not in it was done before. What a job only `wants`
+    is waited for too, but it starts as well if that failed. Among ready jobs the longest path by `cost` starts first.
     `may_start` is asked again whenever a job could start.
     """
 
     def __init__(
         self,
-        plan: Plan,
-        to_run: Iterable[str],
-        requests: Callable[[Task], Resources],
+        order: Sequence[str],
+        parents: Mapping[str, Collection[str]],
+        requests: Callable[[str], Resources],
         ledger: Ledger,
-        cost: Callable[[Task], float],
+        cost: Callable[[str], float],
+        *,
+        wants: Mapping[str, Collection[str]] | None = None,
         max_concurrent: int | None = None,
-        may_start: Callable[[Task], bool] = always,
+        may_start: Callable[[str], bool] | None = None,
     ) -> None:
-        self._plan, self._requests, self._ledger = plan, requests, ledger
+        self._requests, self._ledger = requests, ledger
         self._max_concurrent, self._may_start = max_concurrent, may_start
-        self._waiting = set(to_run)
-        tasks = [task for task in plan.tasks.values() if task.id in self._waiting]
-        self._unmet = {t.id: {*t.parents, *plan.wishes.get(t.id, ())} & self._waiting for t in tasks}
-        paths: Mapping[str, float] = plan.longest_paths(cost)
-        self._order = sorted((task.id for task in tasks), key=lambda task: -paths[task])
+        self._children, self._wanted_by = children_of(order, parents), children_of(order, wants or {})
+        paths = longest_paths(order, (self._children, self._wanted_by), cost)
+        self._entries: dict[str, Entry] = {run: (-paths[run], place, run) for place, run in enumerate(order)}
+        self._unmet: dict[str, set[str]] = {run: set() for run in order}
+        for kind in (self._children, self._wanted_by):
+            for parent, waiting in kind.items():
+                for run in waiting:
+                    self._unmet[run].add(parent)
+        self._ready: dict[Resources, list[Entry]] = {}
         self._running: dict[str, Booking] = {}
+        for run in order:
+            self._offer(run)
 
     @property
     def num_running(self) -> int:
         """Jobs that were started and have not ended."""
         return len(self._running)
 
-    def start_next(self) -> Task | None:
-        """Book and give the ready job with the longest path that fits; None if none does at present."""
+    def machine_of(self, run: str) -> int:
+        """Where a running job was booked, by the machine's place in the ledger."""
+        return self._running[run].machine
+
+    def start_next(self) -> str | None:
+        """Book and give the ready job with the longest path that fits; None if none does at present.
+
+        Of ready jobs that ask for the same only the first is tried: where it does not fit, none of them does.
+        """
         if self._max_concurrent is not None and self.num_running >= self._max_concurrent:
             return None
-        most_urgent: Resources | None = None
-        for run in self._order:
-            if run not in self._waiting or self._unmet[run]:
-                continue
-            job = self._plan.tasks[run]
-            if not self._may_start(job):
-                continue
-            booking = self._ledger.book(self._requests(job), reserved_for=most_urgent)
-            if booking is not None:
-                self._waiting.remove(run)
-                self._running[run] = booking
-                return job
-            most_urgent = most_urgent or self._requests(job)
-        return None
+        refused = [entry for heap in self._ready.values() for entry in self._drop_refused(heap)]
+        heaps = sorted((heap[0], request) for request, heap in self._ready.items() if heap)
+        started = self._book_first([request for _, request in heaps])
+        for entry in refused:
+            self._push(entry)
+        return started
 
     def end(self, run: str, *, is_ok: bool) -> None:
-        """Free a job's resources; what waits for it becomes ready, or is dropped if it cannot do without."""
+        """Free a job's resources; its children become ready, or are dropped with all their descendants."""
         self._ledger.release(self._running.pop(run))
-        if not is_ok:
-            self._waiting -= self._plan.descendants([run])
-        for child in self._plan.children[run]:
+        if is_ok:
+            self._meet(run, self._children[run])
+            self._meet(run, self._wanted_by[run])
+            return
+        dropped = [run]
+        while dropped:
+            lost = dropped.pop()
+            self._meet(lost, self._wanted_by[lost])
+            dropped += [child for child in self._children[lost] if self._unmet.pop(child, None) is not None]
+
+    def _book_first(self, requests: Iterable[Resources]) -> str | None:
+        """Start the head of the first heap that fits; the machine for the most urgent that does not is left alone."""
+        most_urgent: Resources | None = None
+        for request in requests:
+            booking = self._ledger.book(request, reserved_for=most_urgent)
+            if booking is not None:
+                _, _, run = heappop(self._ready[request])
+                self._running[run] = booking
+                return run
+            most_urgent = most_urgent or request
+        return None
+
+    def _drop_refused(self, heap: list[Entry]) -> list[Entry]:
+        """Take what may not start now off the top of a heap."""
+        refused: list[Entry] = []
+        while self._may_start is not None and heap and not self._may_start(heap[0][2]):
+            refused.append(heappop(heap))
+        return refused
+
+    def _meet(self, parent: str, children: Iterable[str]) -> None:
+        """What waited for this parent waits for one less."""
+        for child in children:
             if child in self._unmet:
-                self._unmet[child].discard(run)
+                self._unmet[child].discard(parent)
+                self._offer(child)
+
+    def _offer(self, run: str) -> None:
+        """Make a job ready if nothing is left that it waits for."""
+        if not self._unmet[run]:
+            del self._unmet[run]
+            self._push(self._entries[run])
+
+    def _push(self, entry: Entry) -> None:
+        heappush(self._ready.setdefault(self._requests(entry[2]), []), entry)

@@ -73,6 +73,8 @@ def expand(
     axes: Sequence[Axis], settings: tuple[Setting, ...], make_jobs: Callable[[tuple[Setting, ...]], tuple[Job, ...]]
 ) -> Expansion:
     """The sweep that `make_jobs` makes of the user's settings, over all combinations of the axes' values."""
+    if not axes:
+        return Expansion(jobs=make_jobs(settings))
     _check_axes(axes, settings)
     points = itertools.product(*(range(len(axis.values)) for axis in axes))
     made = {point: make_jobs(_settings_at(point, axes, settings)) for point in points}
@@ -162,8 +164,6 @@ def _values(point: Point, touching: Mapping[int, bool], axes: Sequence[Axis]) ->
 
 def _note(axes: Sequence[Axis], made: Mapping[Point, tuple[Job, ...]]) -> str:
     """What each axis multiplies, and how many jobs come of it; SpecError for an axis that multiplies nothing."""
-    if not axes:
-        return ""
     by_label = _ids(made, lambda job: base_label(job.label), _id)
     words = []
     for index, axis in enumerate(axes):

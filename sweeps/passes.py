@@ -99,10 +99,16 @@ class Pass:
 
     def frontier(self) -> Frontier:
         """A fresh frontier over the jobs of this pass."""
-        setup = self.setup
-        ledger = Ledger(setup.machines)
+        setup, tasks = self.setup, self.plan.tasks
         return Frontier(
-            self.plan, self.to_run, setup.request, ledger, setup.cost, setup.max_concurrent, self._may_start
+            [task for task in tasks if task in self.to_run],
+            {task: tasks[task].parents for task in self.to_run},
+            lambda task: setup.request(tasks[task]),
+            Ledger(setup.machines),
+            lambda task: setup.cost(tasks[task]),
+            wants=self.plan.wishes,
+            max_concurrent=setup.max_concurrent,
+            may_start=lambda task: self._may_start(tasks[task]),
         )
 
     def can_start(self) -> bool:

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 
+from sweeps.graph import longest_paths
 from sweeps.labels import base_label
 from sweeps.logits_job import LogitsJob
 from trainers.errors import PlanError
@@ -141,10 +142,7 @@ class Plan:
 
     def longest_paths(self, cost: Callable[[Task], float]) -> dict[str, float]:
         """Id -> cost of the task and of the dearest chain of tasks that waits for it."""
-        paths: dict[str, float] = {}
-        for task in reversed(self.tasks.values()):
-            paths[task.id] = cost(task) + max((paths[child] for child in self.children[task.id]), default=0.0)
-        return paths
+        return longest_paths(tuple(self.tasks), [self.children], lambda task: cost(self.tasks[task]))
 
     def records(self) -> tuple[PlannedJob, ...]:
         """The jobs as a plan file keeps them."""

@@ -35,11 +35,11 @@ class PlanSearcher(Searcher):  # type: ignore[misc]  # ray ships no types for it
 
     def suggest(self, trial_id: str) -> dict[str, str] | str | None:  # type: ignore[override]
         """The next job that fits, None while jobs wait for what runs, FINISHED when nothing is left to start."""
-        job = self._frontier.start_next() if self.error is None else None
-        if job is not None:
-            self._runs[trial_id] = job.id
-            self._on_start(job.id)
-            return {"run_id": job.id}
+        run = self._frontier.start_next() if self.error is None else None
+        if run is not None:
+            self._runs[trial_id] = run
+            self._on_start(run)
+            return {"run_id": run}
         finished: str = Searcher.FINISHED
         return None if self._frontier.num_running else finished
 

@@ -17,11 +17,12 @@ def this_machine() -> Resources:
 def run_serially(work: Pass) -> None:
     """Every job, one after the other, in an order that respects the graph."""
     frontier = work.frontier()
-    while (job := frontier.start_next()) is not None:
-        work.on_start(job.id)
+    while (run := frontier.start_next()) is not None:
+        job = work.plan.tasks[run]
+        work.on_start(run)
         try:
-            for step in run_task(work.store, job.id, work.setup.execution(job)):
-                work.on_epoch(job.id, step.epoch, step.validation_accuracy, step.epoch_seconds)
+            for step in run_task(work.store, run, work.setup.execution(job)):
+                work.on_epoch(run, step.epoch, step.validation_accuracy, step.epoch_seconds)
         except (OSError, MemoryError, RuntimeError):  # recorded already; nobody else would try again
             pass
-        frontier.end(job.id, is_ok=work.on_end(job.id))
+        frontier.end(run, is_ok=work.on_end(run))

@@ -32,7 +32,7 @@ SOURCES = {f"trainers.{name}" for name in ("images", "folders", "downloads", "ci
 PREPARING = {f"trainers.{name}" for name in ("selection", "coverage", "decoding", "leaks", "arrays")}
 PLANNING = {f"sweeps.{name}" for name in ("plan", "recipes", "resources", "context", "pretraining", "admission")}
 PLANNING |= {"sweeps.labels", "sweeps.logits_job", "sweeps.share_logits"}
-PLANNING |= {"sweeps.frontier", "sweeps.grid", "sweeps.jobs", "sweeps.request", "sweeps.time_limit"}
+PLANNING |= {"sweeps.frontier", "sweeps.graph", "sweeps.grid", "sweeps.jobs", "sweeps.request", "sweeps.time_limit"}
 RUNNING = {
     f"sweeps.{name}" for name in ("searcher", "execute", "progress", "passes", "serial", "trial", "sweep", "weights")
 }
@@ -86,9 +86,10 @@ ALLOWED: dict[str, set[str]] = {
     "trainers.load_run": RECORDS | TRAINING | IMAGES | {"trainers.images", "trainers.pictures", "torch"},
     "trainers.loop": RECORDS | TRAINING | {"trainers.execution", "torch"},
     # layers 6 and 7: what to run, and in what order
+    "sweeps.graph": set(),
     "sweeps.labels": set(),
     "sweeps.logits_job": RECORDS | {"sweeps.labels"},
-    "sweeps.plan": RECORDS | {"sweeps.labels", "sweeps.logits_job"},
+    "sweeps.plan": RECORDS | {"sweeps.graph", "sweeps.labels", "sweeps.logits_job"},
     "sweeps.share_logits": RECORDS | {"sweeps.plan", "sweeps.logits_job"},
     "sweeps.recipes": RECORDS,
     "sweeps.resources": RECORDS,
@@ -100,7 +101,7 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.pretraining": RECORDS | {"trainers.prepare", "trainers.selection", "sweeps.context"},
     "sweeps.admission": RECORDS | {"sweeps.resources"},
     "sweeps.time_limit": RECORDS | {"sweeps.plan"},
-    "sweeps.frontier": RECORDS | {"sweeps.plan", "sweeps.resources", "sweeps.admission", "sweeps.time_limit"},
+    "sweeps.frontier": {"sweeps.graph", "sweeps.resources", "sweeps.admission"},
     "sweeps.catalog.*": LANGUAGE | {"sweeps.plan", "sweeps.recipes", "sweeps.context"},
     "sweeps.jobs": RECORDS | {"sweeps.plan", "sweeps.context"},
     # layer 8: running it

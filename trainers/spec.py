@@ -10,6 +10,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, TypeVar
 
 import msgspec
@@ -199,6 +200,19 @@ class RunSpec:
         """The runs that must be finished before this one starts."""
         return self.teachers if self.init_run is None else (*self.teachers, self.init_run)
 
+    @cached_property
+    def _hashed(self) -> dict[str, Any]:
+        """What identities are made of; a parent's is shared by all its children."""
+        return _hashed(self)
+
+    @cached_property
+    def _id(self) -> str:
+        return digest_of({"schema": SCHEMA_VERSION, "spec": self._hashed})
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields alone: what was worked out from them is worked out again elsewhere."""
+        return {name: value for name, value in vars(self).items() if name in self.__dataclass_fields__}
+
 
 def _check_teacher(student: RunSpec, teacher: RunSpec) -> None:
     """Logits can only be compared over the same classes and pictures."""
@@ -213,21 +227,23 @@ def _require(condition: bool, key: str, value: object, allowed: str) -> None:
 
 
 def to_dict(spec: Any) -> dict[str, Any]:
-    """Plain dicts, lists, strings and numbers, as JSON has them, of every field of a dataclass.
+    """Plain dicts, lists, tuples, strings and numbers of every field of a dataclass, at every depth.
 
-    (msgspec alone leaves out what it had filled in by default when it read the value.)
+    (msgspec leaves out what it had filled in by default when it read the value; `dataclasses.asdict` copies every leaf,
+    which plans of 10,000 jobs feel.)
     """
-    result: dict[str, Any] = msgspec.to_builtins(_fields(spec))
-    return result
+    plain: dict[str, Any] = _plain(spec)
+    return plain
 
 
-def _fields(value: Any) -> Any:
-    """As dataclasses.asdict, which copies every leaf and takes three times as long."""
-    if dataclasses.is_dataclass(value):
-        return {name: _fields(getattr(value, name)) for name in value.__dataclass_fields__}
+def _plain(value: Any) -> Any:
+    if isinstance(value, str | int | float) or value is None:
+        return value.value if isinstance(value, StrEnum) else value
     if isinstance(value, dict):
-        return {key: _fields(inner) for key, inner in value.items()}
-    return type(value)(_fields(inner) for inner in value) if isinstance(value, (list, tuple)) else value
+        return {key: _plain(content) for key, content in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_plain(content) for content in value)
+    return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
 
 
 def from_dict(kind: type[T], data: object) -> T:
@@ -262,12 +278,12 @@ def digest_of(content: object) -> str:
 
 def run_id(spec: RunSpec) -> str:
     """The identity of a training: equal specs, equal id, on every machine."""
-    return digest_of({"schema": SCHEMA_VERSION, "spec": _typed_dict(spec)})
+    return spec._id
 
 
 def group_id(spec: RunSpec) -> str:
     """The identity of a training apart from every seed, its parents' too: the unit that gets a mean."""
-    return digest_of({"schema": SCHEMA_VERSION, "group": without_seeds(_typed_dict(spec))})
+    return digest_of({"schema": SCHEMA_VERSION, "group": without_seeds(spec._hashed)})
 
 
 LATER_FIELDS: dict[str, dict[str, Any]] = {
@@ -278,21 +294,19 @@ LATER_FIELDS: dict[str, dict[str, Any]] = {
 """Fields that version 1 did not have yet, each with the value that means what was before: not hashed at that value."""
 
 
-def _typed_dict(spec: RunSpec) -> dict[str, Any]:
-    """As the spec is read back: a learning rate of 1 is 1.0, or it would get another id in the store."""
-    return _without_later_fields(to_dict(from_dict(RunSpec, to_dict(spec))))
+def _hashed(spec: RunSpec) -> dict[str, Any]:
+    """Plain data of a spec, its parents' too, apart from later fields at the value that means what was before.
 
-
-def _without_later_fields(content: dict[str, Any]) -> dict[str, Any]:
-    """Plain data of a spec, its parents' too, apart from later fields at the value that means what was before."""
+    Typed as the spec is read back: a learning rate of 1 is 1.0, or it would get another id in the store.
+    """
+    content = to_dict(from_dict(RunSpec, msgspec.to_builtins(spec.without_parents())))
     kept = _without(content, LATER_FIELDS[""])
     for outer in ("optimizer", "augment"):
         kept[outer] = _without(content[outer], LATER_FIELDS[outer])
-    for parent in ("teacher", "init_run"):
-        if content[parent] is not None:
-            kept[parent] = _without_later_fields(content[parent])
-    if content["co_teachers"]:
-        kept["co_teachers"] = [_without_later_fields(teacher) for teacher in content["co_teachers"]]
+    for name, parent in (("teacher", spec.teacher), ("init_run", spec.init_run)):
+        kept[name] = None if parent is None else parent._hashed
+    if spec.co_teachers:
+        kept["co_teachers"] = [teacher._hashed for teacher in spec.co_teachers]
     return kept
 
 
@@ -307,21 +321,3 @@ def without_seeds(content: Any) -> Any:
     if not isinstance(content, dict):
         return content
     return {key: without_seeds(value) for key, value in content.items() if key not in ("seed", "view_seed")}
-
-
-def ids_of(content: dict[str, Any]) -> tuple[str, str]:
-    """`run_id` and `group_id` of plain data (`plain`) of a spec that was read, so that its values have their types."""
-    kept = _without_later_fields(content)
-    group = {"schema": SCHEMA_VERSION, "group": without_seeds(kept)}
-    return digest_of({"schema": SCHEMA_VERSION, "spec": kept}), digest_of(group)
-
-
-def plain(value: Any) -> Any:
-    """`to_dict` of a spec whose values have their types, several times sooner."""
-    if isinstance(value, str | int | float) or value is None:
-        return value.value if isinstance(value, StrEnum) else value
-    if isinstance(value, dict):
-        return {key: plain(content) for key, content in value.items()}
-    if isinstance(value, tuple):
-        return tuple(plain(content) for content in value)
-    return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}

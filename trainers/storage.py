@@ -45,7 +45,7 @@ from trainers.locks import is_held, locked
 from trainers.logits_folder import LogitsFolder
 from trainers.plugin_folder import PluginFolder, read_folder
 from trainers.result import Failure, FileRecord, Manifest, PlanRecord, Result, RunState
-from trainers.spec import SCHEMA_VERSION, RunSpec, ids_of, plain, run_id, to_dict
+from trainers.spec import SCHEMA_VERSION, RunSpec, group_id, run_id, to_dict
 
 __all__ = ["CURVES", "LOG", "PREDICTIONS", "WEIGHTS", "Attempt", "Store", "now", "read_checkpoint"]
 
@@ -116,10 +116,10 @@ class Store:
         """`spec`, and its group id, which comes from the same reading."""
         file = self.run_folder(run) / "spec.json"
         spec = decode(file, RunSpec)
-        found, group = ids_of(plain(spec))
+        found = run_id(spec)
         if found != run:
             raise CorruptFileError(f"{file} has id {found}; move it away and run again")
-        return spec, group
+        return spec, group_id(spec)
 
     def result(self, run: str) -> Result | None:
         """The result of a finished run, None while there is none; CorruptFileError if it cannot be trusted.

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,13 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from sweeps.admission import Ledger
 from sweeps.context import Context
-from sweeps.plan import Job
+from sweeps.frontier import Frontier
+from sweeps.plan import Job, Plan
 from sweeps.recipes import parse_setting, recipe
+from sweeps.resources import Resources
+from sweeps.time_limit import always
 from trainers.result import Environment, FileRecord, Manifest, Result
 from trainers.spec import (
     Augment,
@@ -139,6 +143,32 @@ def make_context(*settings: str, recipe_name: str = "quick", seeds: tuple[int, .
         source=make_manifest("50ce", class_names=tuple("lmnopqrs")),
     )
     return dataclasses.replace(context, **changes)
+
+
+def make_frontier(
+    plan: Plan,
+    to_run: Iterable[str],
+    requests: Callable[[Job], Resources],
+    ledger: Ledger,
+    cost: Callable[[Job], float],
+    may_start: Callable[[Job], bool] = always,
+    **more: Any,
+) -> Frontier:
+    """The frontier over some jobs of a plan."""
+    return Frontier(
+        [job.id for job in plan.jobs if job.id in set(to_run)],
+        {job.id: job.parents for job in plan.jobs},
+        lambda run: requests(plan.by_id[run]),
+        ledger,
+        lambda run: cost(plan.by_id[run]),
+        may_start=lambda run: may_start(plan.by_id[run]),
+        **more,
+    )
+
+
+@pytest.fixture(scope="session", name="make_frontier")
+def make_frontier_fixture() -> Any:
+    return make_frontier
 
 
 @pytest.fixture(scope="session", name="make_spec")

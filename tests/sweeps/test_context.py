@@ -145,3 +145,16 @@ def test_a_setting_that_only_a_given_teacher_would_have_heard_is_refused(make_co
     with pytest.raises(SpecError, match=r"^--set [a-z.]+=\d has no effect on teacher_given, which is not trained$"):
         check_settings((parse_setting(setting),), report.jobs(context))
     check_settings((parse_setting("epochs=3"), parse_setting("teacher:normalize=none")), report.jobs(context))
+
+
+# Seeds
+
+
+@pytest.mark.parametrize("settings", [(), ("view_seed=3",)])
+def test_a_job_is_the_same_whether_other_seeds_were_made_before_it_or_not(
+    make_context: Any, settings: tuple[str, ...]
+) -> None:
+    together, alone = make_context(*settings), make_context(*settings)
+    first, second = (student_of(together, "kd", seed=seed, teacher=teacher_of(together, seed)) for seed in (0, 7))
+    assert second == student_of(alone, "kd", seed=7, teacher=teacher_of(alone, 7))
+    assert (first.spec.view_seed, second.spec.view_seed) == ((3, 3) if settings else (0, 7))

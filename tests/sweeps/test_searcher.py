@@ -16,12 +16,16 @@ searcher = pytest.importorskip("sweeps.searcher")
 
 
 @pytest.fixture
-def two_jobs(make_job: Any) -> tuple[Frontier, Any, Any]:
+def two_jobs(make_job: Any, make_frontier: Any) -> tuple[Frontier, Any, Any]:
     teacher = make_job("teacher")
     student = make_job("student", teacher=teacher.spec)
     plan = make_plan([teacher, student])
     one_cpu = Resources(cpus=1)
-    return Frontier(plan, set(plan.by_id), lambda job: one_cpu, Ledger([one_cpu]), lambda job: 1.0), teacher, student
+    return (
+        make_frontier(plan, set(plan.by_id), lambda job: one_cpu, Ledger([one_cpu]), lambda job: 1.0),
+        teacher,
+        student,
+    )
 
 
 def make_searcher(frontier: Frontier, on_end: Any) -> Any:
@@ -55,11 +59,11 @@ def test_the_last_epoch_is_told_though_tune_says_it_only_with_the_end(two_jobs: 
     assert told == [(teacher.id, 1), (teacher.id, 2)]
 
 
-def test_jobs_that_may_not_start_any_more_end_the_search_once_nothing_runs(make_job: Any) -> None:
+def test_jobs_that_may_not_start_any_more_end_the_search_once_nothing_runs(make_job: Any, make_frontier: Any) -> None:
     first, second = make_job("first"), make_job("second", lr=0.5)
     plan, one_cpu = make_plan([first, second]), Resources(cpus=1)
     is_time_up = False
-    frontier = Frontier(
+    frontier = make_frontier(
         plan,
         set(plan.by_id),
         lambda job: one_cpu,

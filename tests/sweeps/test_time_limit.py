@@ -33,8 +33,8 @@ class Day:
     seconds: float = 0.0
 
     def start(self) -> str | None:
-        job = self.frontier.start_next()
-        return None if job is None else job.label
+        run = self.frontier.start_next()
+        return None if run is None else self.board.lines[run].job.label
 
     def train(self, label: str, epoch_seconds: float) -> None:
         """Let a job run through; its epochs take so long."""
@@ -48,7 +48,7 @@ class Day:
 
 
 @pytest.fixture
-def make_day(make_job: Any) -> Any:
+def make_day(make_job: Any, make_frontier: Any) -> Any:
     def make(end: float, num_cpus: int = 1) -> Day:
         teacher = make_job("teacher", role=Role.TEACHER, epochs=10)
         student = make_job("student", epochs=10, teacher=teacher.spec)
@@ -59,7 +59,7 @@ def make_day(make_job: Any) -> Any:
 
         board = Board(plan, (), 1, epoch_cost)
         limit = TimeLimit(end=end, clock=lambda: day.seconds, seconds_left=board.job_seconds_left)
-        frontier = Frontier(
+        frontier = make_frontier(
             plan,
             set(plan.by_id),
             lambda job: ONE_CPU,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import replace
+import pickle
+from dataclasses import asdict, replace
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -279,3 +281,14 @@ def test_only_a_runs_own_free_fields_can_be_set() -> None:
     assert {"epochs", "optimizer.lr", "view_seed", "objective.temperature", "model.strides"} <= set(keys)
     assert not {"data", "seed", "teacher", "model.num_classes", "model.image_size"} & set(keys)
     assert not any(key.startswith(("teacher", "init_")) for key in keys)
+
+
+def test_what_was_worked_out_of_a_spec_does_not_travel_with_it() -> None:
+    before = pickle.dumps(replace(STUDENT, seed=9))
+    spec = replace(STUDENT, seed=9)
+    assert run_id(spec) == run_id(pickle.loads(before))
+    assert pickle.dumps(spec) == before
+
+
+def test_a_spec_is_unfolded_as_the_standard_library_does_it() -> None:
+    assert to_dict(STUDENT) == msgspec.to_builtins(asdict(STUDENT))
