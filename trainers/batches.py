@@ -12,6 +12,7 @@ from torch import Tensor
 
 from trainers.augment import Views, apply_views, draw_views, mix, mixed_targets
 from trainers.pictures import Pictures
+from trainers.resident import home_of, sent, taken
 from trainers.spec import Augment
 
 
@@ -28,21 +29,28 @@ class EpochViews:
     """The views of one epoch, a function of the view seed, the epoch and the picture alone."""
 
     def __init__(
-        self, pictures: Pictures, labels_N: Tensor, augment: Augment, view_seed: int, epoch: int, num_classes: int
+        self,
+        pictures: Pictures | Tensor,
+        labels_N: Tensor,
+        augment: Augment,
+        view_seed: int,
+        epoch: int,
+        num_classes: int,
     ) -> None:
-        self._pictures, self._labels_N, self._num_classes = pictures, labels_N, num_classes
-        self._views = draw_views(augment, view_seed, epoch, len(pictures))
+        home = home_of(pictures)
+        self._pictures, self._labels_N, self._num_classes = pictures, labels_N.to(home), num_classes
+        self._views = draw_views(augment, view_seed, epoch, len(pictures)).to(home)
 
     def batch(self, indices_B: Tensor, device: torch.device) -> Batch:
-        """The views of some pictures, in the order of the indices, on a device."""
+        """The views of some pictures, in the order of the indices (which lie where the pictures do), on a device."""
         views = self._views.select(indices_B)
         images_BCHW = self._images(indices_B, views, device)
-        labels_B = self._labels_N[indices_B].to(device)
+        labels_B = sent(self._labels_N[indices_B], device)
         if views.partners_N is None or views.shares_N is None:
             return Batch(images_BCHW=images_BCHW, labels_B=labels_B, targets=labels_B)
-        partners_B, shares_B = views.partners_N, views.shares_N.to(device)
+        partners_B, shares_B = views.partners_N, sent(views.shares_N, device)
         others_BCHW = self._images(partners_B, self._views.select(partners_B), device)
-        other_labels_B = self._labels_N[partners_B].to(device)
+        other_labels_B = sent(self._labels_N[partners_B], device)
         return Batch(
             images_BCHW=mix(images_BCHW, others_BCHW, shares_B),
             labels_B=labels_B,
@@ -51,6 +59,5 @@ class EpochViews:
 
     def _images(self, indices_B: Tensor, views: Views, device: torch.device) -> Tensor:
         """Views before any mixing."""
-        where_B2 = None if views.crops_N2 is None else views.crops_N2.numpy()
-        images_BHWC = torch.from_numpy(self._pictures.take(indices_B.numpy(), where_B2)).to(device)
+        images_BHWC = sent(taken(self._pictures, indices_B, views.crops_N2), device)
         return apply_views(images_BHWC, views.to(device))

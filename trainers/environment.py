@@ -20,7 +20,7 @@ LOOP = tuple(
     f"trainers.{name}"
     for name in (
         *("training", "batches", "augment", "criterion", "features", "averaging", "optim"),
-        *("network", "evaluate", "randomness"),
+        *("network", "evaluate", "randomness", "resident", "process"),
     )
 )
 """The modules of the loop that every run goes through."""
