@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweeps import allocator
 from sweeps.passes import Pass, Setup
 from sweeps.request import ExecutionRequest
 from sweeps.sweep import Sweep, git_state, left_to_run, run_passes, set_aside_stale
@@ -119,11 +121,13 @@ def _executor(
     if request.serial:
         from sweeps.serial import run_serially, this_machine
 
+        if allocator.is_set(os.environ):
+            say(allocator.SAYING)
         return (this_machine(),), run_serially
     say(f"starting Ray (its messages: {store.log_folder() / 'ray.log'})")
     from sweeps.execute import connected, run_with_tune
 
-    return stack.enter_context(connected(request.address, store.log_folder())), run_with_tune
+    return stack.enter_context(connected(request.address, store.log_folder(), say)), run_with_tune
 
 
 def preparation_line(say: Say) -> Callable[[str, int, int], None]:

@@ -108,7 +108,8 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.driver": RECORDS | PLANNING | RUNNING | {"sweeps.allocator", "rich", "trainers.measure"},
     "sweeps.api": RECORDS | PLANNING | RUNNING | {"sweeps.budget", "sweeps.driver", "analysis", "rich", "pandas"},
     "sweeps.show": RECORDS | PLANNING | {"sweeps.api", "sweeps.budget", "sweeps.progress", "rich"},
-    "sweeps.run_all": WORDS | {"sweeps.allocator", "sweeps.arguments", "sweeps.plan", "sweeps.api", "sweeps.show", "analysis", "rich"},
+    "sweeps.run_all": WORDS
+    | {"sweeps.allocator", "sweeps.arguments", "sweeps.plan", "sweeps.api", "sweeps.show", "analysis", "rich"},
 }
 
 
