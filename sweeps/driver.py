@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweeps import allocator
 from sweeps.passes import Pass, Setup
 from sweeps.plan import Plan
 from sweeps.request import ExecutionRequest
@@ -137,11 +139,13 @@ def _executor(
     if request.serial:
         from sweeps.serial import run_serially, this_machine
 
+        if allocator.is_set(os.environ):
+            say(allocator.SAYING)
         return (this_machine(),), run_serially
     say(f"starting Ray (its messages: {store.log_folder() / 'ray.log'})")
     from sweeps.execute import connected, run_with_tune
 
-    return stack.enter_context(connected(request.address, store.log_folder())), run_with_tune
+    return stack.enter_context(connected(request.address, store.log_folder(), say)), run_with_tune
 
 
 def preparation_line(say: Say) -> Callable[[str, int, int], None]:

@@ -17,6 +17,7 @@ from contextlib import suppress  # noqa: E402
 from types import FrameType  # noqa: E402
 from typing import TYPE_CHECKING  # noqa: E402
 
+from sweeps.allocator import restart_with_it  # noqa: E402
 from sweeps.arguments import make_parser  # noqa: E402
 from trainers.errors import SweepError  # noqa: E402
 
@@ -26,9 +27,14 @@ if TYPE_CHECKING:
     from sweeps.api import Outcome
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command; gives its exit code. Wrong input ends in one line."""
+def main(argv: list[str] | None = None, *, may_restart: bool = False) -> int:
+    """Run the command; gives its exit code. Wrong input ends in one line.
+
+    With `may_restart`, for a process that is nothing but this command, a serial run begins again with its allocator.
+    """
     args = make_parser().parse_args(argv)
+    if may_restart and args.serial and not (args.list or args.plan):
+        restart_with_it()
     received: list[int] = []
 
     def terminate(number: int, frame: FrameType | None) -> None:
@@ -82,4 +88,4 @@ def _report(outcome: Outcome, console: Console) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(may_restart=True))

@@ -25,7 +25,7 @@ TRAINING = {
     for name in (
         *("augment", "optim", "evaluate", "checkpoint", "measure", "network", "randomness", "environment"),
         *("pretrained", "training", "batches", "features", "criterion", "averaging", "saved", "outcome"),
-        *("device", "teaching"),
+        *("device", "teaching", "process", "resident", "writing"),
     )
 }
 SOURCES = {f"trainers.{name}" for name in ("images", "folders", "downloads", "cifar")}
@@ -112,16 +112,18 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.passes": RECORDS | PLANNING | {"sweeps.progress", "trainers.execution"},
     "sweeps.serial": RECORDS | PLANNING | RUNNING | {"torch"},
     "sweeps.searcher": RECORDS | PLANNING | {"ray"},
-    "sweeps.execute": RECORDS | PLANNING | RUNNING | {"trainers.execution", "ray"},
+    "sweeps.execute": RECORDS | PLANNING | RUNNING | {"sweeps.allocator", "trainers.execution", "ray"},
     "sweeps.arguments": set(),
+    "sweeps.allocator": set(),
     # layer 6': what came out
     "analysis.*": RECORDS | TABLES | {"analysis"},
     # layer 9
     "sweeps.budget": RECORDS | {"sweeps.plan", "trainers.measure"},
-    "sweeps.driver": RECORDS | PLANNING | RUNNING | {"rich", "trainers.measure"},
+    "sweeps.driver": RECORDS | PLANNING | RUNNING | {"sweeps.allocator", "rich", "trainers.measure"},
     "sweeps.api": RECORDS | PLANNING | RUNNING | {"sweeps.budget", "sweeps.driver", "analysis", "rich", "pandas"},
     "sweeps.show": RECORDS | PLANNING | {"sweeps.api", "sweeps.budget", "sweeps.progress", "rich"},
-    "sweeps.run_all": WORDS | {"sweeps.arguments", "sweeps.labels", "sweeps.api", "sweeps.show", "analysis", "rich"},
+    "sweeps.run_all": WORDS
+    | {"sweeps.allocator", "sweeps.arguments", "sweeps.labels", "sweeps.api", "sweeps.show", "analysis", "rich"},
 }
 
 

@@ -14,6 +14,7 @@ from torch.distributions import Beta
 from torch.nn import functional as F
 
 from trainers.randomness import generator, seeded
+from trainers.resident import sent
 from trainers.spec import Augment
 
 ERASED_AREA = (0.02, 0.33)
@@ -45,7 +46,7 @@ class Views:
 
     def to(self, device: torch.device) -> Views:
         """The same views on a device."""
-        return Views(**{name: values.to(device, non_blocking=True) for name, values in self._tensors().items()})
+        return Views(**{name: sent(values, device) for name, values in self._tensors().items()})
 
     def _tensors(self) -> dict[str, Tensor]:
         values = {field.name: getattr(self, field.name) for field in fields(self)}

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from trainers.augment import Views, apply_views, draw_views, mix, mixed_targets
 from trainers.pictures import Pictures
+from trainers.resident import home_of, sent, taken
 from trainers.spec import Augment
 
 
@@ -25,13 +26,23 @@ class Batch:
 
 
 class EpochViews:
-    """The views of one epoch, a function of the view seed, the epoch and the picture alone."""
+    """The views of one epoch, a function of the view seed, the epoch and the picture alone.
+
+    `home` is where indices must lie: where the pictures do.
+    """
 
     def __init__(
-        self, pictures: Pictures, labels_N: Tensor, augment: Augment, view_seed: int, epoch: int, num_classes: int
+        self,
+        pictures: Pictures | Tensor,
+        labels_N: Tensor,
+        augment: Augment,
+        view_seed: int,
+        epoch: int,
+        num_classes: int,
     ) -> None:
-        self._pictures, self._labels_N, self._num_classes = pictures, labels_N, num_classes
-        self._views = draw_views(augment, view_seed, epoch, len(pictures))
+        self.home = home_of(pictures)
+        self._pictures, self._labels_N, self._num_classes = pictures, labels_N.to(self.home), num_classes
+        self._views = draw_views(augment, view_seed, epoch, len(pictures)).to(self.home)
 
     def __len__(self) -> int:
         return len(self._pictures)
@@ -39,16 +50,16 @@ class EpochViews:
     @property
     def size(self) -> int:
         """S, the pixels per side of every picture."""
-        return self._pictures.size
+        return self._pictures.shape[1] if isinstance(self._pictures, Tensor) else self._pictures.size
 
     def batch(self, indices_B: Tensor, device: torch.device) -> Batch:
-        """The views of some pictures, in the order of the indices, on a device."""
-        labels_B = self._labels_N[indices_B].to(device)
+        """The views of some pictures, in the order of the indices (which lie `home`), on a device."""
+        labels_B = sent(self._labels_N[indices_B], device)
         views = self._views.select(indices_B)
         targets = labels_B
         if views.partners_N is not None and views.shares_N is not None:
-            other_labels_B = self._labels_N[views.partners_N].to(device)
-            targets = mixed_targets(labels_B, other_labels_B, views.shares_N.to(device), self._num_classes)
+            other_labels_B = sent(self._labels_N[views.partners_N], device)
+            targets = mixed_targets(labels_B, other_labels_B, sent(views.shares_N, device), self._num_classes)
         return Batch(images_BCHW=self.images(indices_B, device), labels_B=labels_B, targets=targets)
 
     def images(self, indices_B: Tensor, device: torch.device) -> Tensor:
@@ -58,10 +69,9 @@ class EpochViews:
         if views.partners_N is None or views.shares_N is None:
             return images_BCHW
         others_BCHW = self._images(views.partners_N, self._views.select(views.partners_N), device)
-        return mix(images_BCHW, others_BCHW, views.shares_N.to(device))
+        return mix(images_BCHW, others_BCHW, sent(views.shares_N, device))
 
     def _images(self, indices_B: Tensor, views: Views, device: torch.device) -> Tensor:
         """Pictures before any mixing."""
-        where_B2 = None if views.crops_N2 is None else views.crops_N2.numpy()
-        images_BHWC = torch.from_numpy(self._pictures.take(indices_B.numpy(), where_B2)).to(device)
+        images_BHWC = sent(taken(self._pictures, indices_B, views.crops_N2), device)
         return apply_views(images_BHWC, views.to(device))

@@ -24,6 +24,20 @@ def encode_state(state: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
+def snapshot(state: Any) -> Any:
+    """The same values in memory of their own on the CPU: what trains on does not change them.
+
+    Tensors keep their memory format, in which a fused optimizer wants its own.
+    """
+    if isinstance(state, Tensor):
+        return state.detach().to("cpu", copy=True)
+    if isinstance(state, dict):
+        return {name: snapshot(value) for name, value in state.items()}
+    if isinstance(state, list | tuple):
+        return type(state)(snapshot(value) for value in state)
+    return state
+
+
 def decode_state(file: Path) -> dict[str, Any]:
     """The state in a checkpoint file, on the CPU; CorruptFileError if it is damaged or holds anything else."""
     payload = read_checkpoint(file)

@@ -22,8 +22,8 @@ from trainers.spec import RunSpec, digest_of
 LOOP = tuple(
     f"trainers.{name}"
     for name in (
-        *("training", "batches", "augment", "criterion", "teaching", "features"),
-        *("averaging", "optim", "network", "evaluate", "randomness"),
+        *("training", "batches", "augment", "criterion", "teaching", "features", "averaging", "optim"),
+        *("network", "evaluate", "randomness", "resident", "process"),
     )
 )
 """The modules of the loop that every run goes through."""

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from trainers.augment import to_float
 from trainers.pictures import Pictures
+from trainers.resident import sent
 
 PIXELS_PER_BATCH = 500 * 32 * 32
 """Of evaluation only: so many pictures that large ones fit as well; a function of the data alone."""
@@ -20,8 +21,8 @@ def predict(network: nn.Module, pictures: Pictures, device: torch.device) -> Ten
     """N pictures -> float32 logits (N, K) on the CPU, in evaluation mode, unaugmented."""
     network.eval()
     with torch.inference_mode():
-        logits = [network(to_float(batch_NHWC.to(device))).float().cpu() for batch_NHWC in _batches(pictures)]
-    return torch.cat(logits)
+        logits = [network(to_float(sent(batch_NHWC, device))).float() for batch_NHWC in _batches(pictures)]
+    return torch.cat(logits).cpu()
 
 
 def accuracy(logits_NK: Tensor, labels_N: Tensor) -> float:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import torch
-
-from trainers.checkpoint import encode_state
 from trainers.device import choose_device
 from trainers.environment import describe_environment
 from trainers.errors import CorruptFileError, WeakTeacherError
 from trainers.execution import Execution
+from trainers.process import own_settings
 from trainers.result import EpochRecord
 from trainers.spec import RunSpec, run_id
 from trainers.storage import Attempt, Store, now
 from trainers.teaching import Lessons
 from trainers.training import Training
+from trainers.writing import Writer
 
 
 def epochs(spec: RunSpec, store: Store, attempt: Attempt, execution: Execution) -> Iterator[EpochRecord]:
@@ -24,7 +23,11 @@ def epochs(spec: RunSpec, store: Store, attempt: Attempt, execution: Execution) 
     Goes on from the newest sound checkpoint of any attempt. Raises SweepError for what would fail
     again: a weak teacher, weights that do not fit, a loss that is not finite.
     """
-    torch.set_num_threads(execution.num_threads)
+    with own_settings(execution.num_threads):
+        yield from _epochs(spec, store, attempt, execution)
+
+
+def _epochs(spec: RunSpec, store: Store, attempt: Attempt, execution: Execution) -> Iterator[EpochRecord]:
     device = choose_device(execution)
     environment = describe_environment(spec, device, execution.num_threads, execution.git)
     for teacher in () if execution.allow_weak_teacher else spec.teachers:
@@ -33,13 +36,13 @@ def epochs(spec: RunSpec, store: Store, attempt: Attempt, execution: Execution) 
     lessons = Lessons(spec, store, device, execution, attempt.log)
     training = Training(spec, store, device, environment, lessons)
     training.resume(attempt)
-    for epoch in range(len(training.records) + 1, spec.epochs + 1):
-        record = training.run_epoch(epoch)
-        # the last one's result follows at once, and waits for the disk itself; the checkpoint before it is there
-        attempt.write_checkpoint(epoch, encode_state(training.state()), is_synced=epoch < spec.epochs)
-        attempt.write_curves(training.records)
-        attempt.log(f"epoch {epoch}/{spec.epochs}: validation accuracy {record.validation_accuracy:.4f}")
-        yield record
+    with Writer(attempt) as writer:
+        for epoch in range(len(training.records) + 1, spec.epochs + 1):
+            record = training.run_epoch(epoch)
+            # the last one's result follows at once, and waits for the disk itself; the checkpoint before it is there
+            writer.write(epoch, training.state(), training.records, is_synced=epoch < spec.epochs)
+            attempt.log(f"epoch {epoch}/{spec.epochs}: validation accuracy {record.validation_accuracy:.4f}")
+            yield record
     result = training.result(attempt, started_at)
     if not store.finish(attempt, result):
         attempt.log("another attempt had finished this run before; its result stands")

@@ -21,6 +21,8 @@ from trainers.evaluate import PIXELS_PER_BATCH
 from trainers.execution import Execution
 from trainers.network import Network
 from trainers.pictures import load_split
+from trainers.process import own_settings
+from trainers.resident import resident
 from trainers.result import Split
 from trainers.saved import trained_network
 from trainers.spec import LogitsType, RunSpec, digest_of, run_id
@@ -35,7 +37,7 @@ def view_logits(network: Network, views: EpochViews, spec: LogitsSpec, device: t
     size = max(1, PIXELS_PER_BATCH // views.size**2)
     network.eval()
     with torch.inference_mode(), autocast(spec.precision, device):
-        parts = torch.split(torch.arange(len(views)), size)
+        parts = torch.split(torch.arange(len(views), device=views.home), size)
         chunks = [network(views.images(indices_B, device)) for indices_B in parts]
     return torch.cat(chunks).to(DTYPES[spec.dtype])
 
@@ -101,18 +103,23 @@ def source_of(spec: LogitsSpec, store: Store, device: torch.device, execution: E
 
 def write_logits(store: Store, attempt: Attempt, execution: Execution) -> Iterator[tuple[int, float]]:
     """Write what the set of `attempt` still lacks; gives each epoch and its seconds once it is there."""
-    torch.set_num_threads(execution.num_threads)
+    with own_settings(execution.num_threads):
+        yield from _write_logits(store, attempt, execution)
+
+
+def _write_logits(store: Store, attempt: Attempt, execution: Execution) -> Iterator[tuple[int, float]]:
     folder = store.logits(attempt.run)
     request = folder.request()
     spec, device = request.spec, choose_device(execution)
     source = source_of(spec, store, device, execution)
     network = trained_network(spec.teacher, store).to(device)
-    pictures, labels = load_split(store, spec.data, Split.TRAIN)
+    split, labels = load_split(store, spec.data, Split.TRAIN)
+    pictures, labels_N = resident(split, device), torch.from_numpy(labels)
     num_classes = store.manifest(spec.data).num_classes
     for epoch in range(1, request.num_epochs + 1):
         start = time.perf_counter()
         if not _is_written(store, attempt, source, epoch):
-            views = EpochViews(pictures, torch.from_numpy(labels), spec.augment, spec.view_seed, epoch, num_classes)
+            views = EpochViews(pictures, labels_N, spec.augment, spec.view_seed, epoch, num_classes)
             folder.write_epoch(source, epoch, view_logits(network, views, spec, device).cpu().numpy())
             attempt.log(f"epoch {epoch}/{request.num_epochs} is written")
         yield epoch, time.perf_counter() - start

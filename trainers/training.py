@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import torch
 from torch import Tensor
 
-from trainers.averaging import averaged
+from trainers.averaging import Average
 from trainers.batches import Batch, EpochViews
-from trainers.checkpoint import copy_state, decode_state
+from trainers.checkpoint import copy_state, decode_state, snapshot
 from trainers.criterion import Criterion
 from trainers.device import autocast
 from trainers.environment import gives_same_numbers
@@ -26,6 +26,7 @@ from trainers.optim import build_optimizer, build_schedule
 from trainers.outcome import History, write_outcome
 from trainers.pictures import load_split
 from trainers.randomness import generator, seeded
+from trainers.resident import home_of, resident, sent
 from trainers.result import Environment, EpochRecord, Result, Split
 from trainers.saved import initial_network
 from trainers.spec import Precision, RunSpec, from_dict, run_id
@@ -42,10 +43,11 @@ class Training:
         if spec.precision is Precision.FLOAT16 and device.type != "cuda":
             raise SpecError("precision float16 needs a CUDA device; use float32 or bfloat16 here")
         self._spec, self._store, self._device, self._environment = spec, store, device, environment
-        self._pictures, labels = load_split(store, spec.data, Split.TRAIN)
-        self._labels_N = torch.from_numpy(labels)
+        pictures, labels = load_split(store, spec.data, Split.TRAIN)
+        self._pictures = resident(pictures, device)
+        self._labels_N = torch.from_numpy(labels).to(home_of(self._pictures))
         self._network = initial_network(spec, store).to(device)
-        self._average = averaged(self._network, spec.ema_decay) if spec.ema_decay else None
+        self._average = Average(self._network, spec.ema_decay) if spec.ema_decay else None
         self._criterion, self._lessons = Criterion(spec, store, self._network, device), lessons
         learned = (*self._network.parameters(), *self._criterion.parameters())
         self._optimizer = build_optimizer(spec.optimizer, learned)
@@ -88,23 +90,31 @@ class Training:
         num_classes = self._store.manifest(spec.data).num_classes
         views = EpochViews(self._pictures, self._labels_N, spec.augment, spec.view_seed, epoch, num_classes)
         taught_NK = self._lessons.logits(epoch, views) if self._lessons.is_heard else None
-        losses: list[dict[str, Tensor]] = []
-        num_right = torch.zeros((), device=self._device)
-        rates: list[float] = []
         self._network.train()
         with seeded("training", spec.seed, epoch):
-            for step in range(self._num_steps):
-                indices_B = order_N[step * spec.batch_size : (step + 1) * spec.batch_size]
-                batch = views.batch(indices_B, self._device)
-                rates.append(self._optimizer.param_groups[0]["lr"])
-                parts, logits_BK = self._step(batch, None if taught_NK is None else taught_NK[indices_B])
-                losses.append(parts)
-                num_right += (logits_BK.argmax(dim=1) == batch.labels_B).sum()
+            losses, num_right, rates = self._steps(views, taught_NK, order_N.to(views.home))
         figures = {name: torch.stack([parts[name] for parts in losses]).cpu() for name in losses[0]}
         _check_finite(figures["loss"], epoch, rates)
         num_seen = self._num_steps * min(spec.batch_size, num_images)
         means = {name: values.double().mean().item() for name, values in figures.items()}
         return means, num_right.item() / num_seen, rates[-1]
+
+    def _steps(
+        self, views: EpochViews, taught_NK: Tensor | None, order_N: Tensor
+    ) -> tuple[list[dict[str, Tensor]], Tensor, list[float]]:
+        """Losses, how many are right, and learning rates; a GPU is never waited for in here (a test looks)."""
+        losses: list[dict[str, Tensor]] = []
+        num_right = torch.zeros((), device=self._device)
+        rates: list[float] = []
+        for step in range(self._num_steps):
+            indices_B = order_N[step * self._spec.batch_size :][: self._spec.batch_size]
+            batch = views.batch(indices_B, self._device)
+            taught_BK = None if taught_NK is None else taught_NK[sent(indices_B, self._device)]
+            rates.append(self._optimizer.param_groups[0]["lr"])
+            parts, logits_BK = self._step(batch, taught_BK)
+            losses.append(parts)
+            num_right += (logits_BK.argmax(dim=1) == batch.labels_B).sum()
+        return losses, num_right, rates
 
     def _step(self, batch: Batch, taught_BK: Tensor | None) -> tuple[dict[str, Tensor], Tensor]:
         parts, logits_BK = self._criterion(batch, taught_BK, autocast(self._spec.precision, self._device))
@@ -114,13 +124,13 @@ class Training:
         self._scaler.update()
         self._schedule.step()
         if self._average is not None:
-            self._average.update_parameters(self._network)
+            self._average.update()
         return {name: part.detach() for name, part in parts.items()}, logits_BK.detach()
 
     @property
     def _evaluated(self) -> Network:
         """The network that is validated and kept: the average if there is one."""
-        return self._network if self._average is None else cast(Network, self._average.module)
+        return self._network if self._average is None else self._average.network
 
     def _keep(self, record: EpochRecord) -> None:
         """Validation alone decides which weights are kept; of equals the first."""
@@ -132,16 +142,19 @@ class Training:
         return self.records[self._best_epoch - 1]
 
     def state(self) -> dict[str, Any]:
-        """All that a new process needs to go on as if nothing had happened."""
+        """All that a new process needs to go on as if nothing had happened; training on does not change it."""
+        kept = {"best_state": self._best_state}  # replaced, never changed
+        return kept | {name: snapshot(part) for name, part in self._parts().items()}
+
+    def _parts(self) -> dict[str, Any]:
         return {
             "network": self._network.body.state_dict(),
-            "average": {} if self._average is None else self._average.state_dict(),
+            "average": {} if self._average is None else self._average.state(),
             "criterion": self._criterion.state(),
             "optimizer": self._optimizer.state_dict(),
             "schedule": self._schedule.state_dict(),
             "scaler": self._scaler.state_dict(),
             "best_epoch": self._best_epoch,
-            "best_state": self._best_state,
             "records": msgspec.to_builtins(self.records),
             "parent_weights": self._parent_weights,
             "environment": msgspec.to_builtins(self._environment),
@@ -176,7 +189,7 @@ class Training:
     def _restore(self, state: dict[str, Any]) -> None:
         self._network.body.load_state_dict(state["network"])
         if self._average is not None:
-            self._average.load_state_dict(state["average"])
+            self._average.restore(state["average"])
         self._criterion.restore(state["criterion"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])

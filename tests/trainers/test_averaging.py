@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 import torch
 
-from trainers.averaging import averaged
+from trainers.averaging import Average
 from trainers.network import build_network
 
 
 @pytest.mark.parametrize("decay", [0.15, 0.9])
 def test_the_average_follows_its_recursion_with_a_decay_that_rises(make_spec: Any, decay: float) -> None:
     network = build_network(make_spec())
-    average = averaged(network, decay)
+    average = Average(network, decay)
     draw, expected = torch.Generator().manual_seed(0), {}
     for step in range(6):
         with torch.no_grad():
@@ -23,13 +23,13 @@ def test_the_average_follows_its_recursion_with_a_decay_that_rises(make_spec: An
                     values.copy_(torch.randn(values.shape, generator=draw))
                 else:
                     values += 1
-        average.update_parameters(network)
+        average.update()
         kept = min(decay, (1 + step) / (10 + step))  # 0.1, 2/11, 3/12, ... until the decay is reached
         for name, values in network.body.state_dict().items():
             now = values.double()
             is_first = step == 0 or not values.is_floating_point()
             expected[name] = now if is_first else kept * expected[name] + (1 - kept) * now
-    seen = average.module.body.state_dict()
+    seen = average.network.body.state_dict()
     assert set(seen) == set(expected) and any("running_var" in name for name in seen)
     for name, values in seen.items():
         torch.testing.assert_close(values.double(), expected[name], atol=1e-6, rtol=1e-5)
@@ -40,17 +40,17 @@ def test_the_input_normalisation_is_averaged_without_drifting(make_spec: Any) ->
     from trainers.spec import Normalization
 
     network = build_network(make_spec(normalize=Normalization.IMAGENET))
-    average = averaged(network, 0.99)
+    average = Average(network, 0.99)
     for _ in range(50):
-        average.update_parameters(network)
-    assert torch.equal(average.module.mean, network.mean) and torch.equal(average.module.std, network.std)
+        average.update()
+    assert torch.equal(average.network.mean, network.mean) and torch.equal(average.network.std, network.std)
 
 
 def test_the_network_is_not_touched(make_spec: Any) -> None:
     network = build_network(make_spec())
     before = {name: values.clone() for name, values in network.state_dict().items()}
-    average = averaged(network, 0.9)
-    for values in average.module.parameters():
+    average = Average(network, 0.9)
+    for values in average.network.parameters():
         values.data.zero_()
-    average.update_parameters(network)
+    average.update()
     assert all(torch.equal(values, before[name]) for name, values in network.state_dict().items())
