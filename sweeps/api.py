@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from analysis.api import gather, rank
-from sweeps.plan import num_jobs
+from sweeps.labels import num_jobs
 from sweeps.request import Options, read_options
 from trainers.errors import SpecError
 from trainers.storage import Store
@@ -29,6 +29,7 @@ from trainers.storage import Store
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sweeps.logits_job import LogitsJob
     from sweeps.plan import Decision
     from sweeps.sweep import Sweep
 
@@ -39,12 +40,16 @@ STORE = "petite-store"
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Planned:
-    """A sweep before it runs: `decisions` by run id; `num_params` by run id, {} unless a budget asks for them."""
+    """A sweep before it runs: `decisions` by run id; `num_params` by run id, {} unless a budget asks for them.
+
+    `logits` are of teachers and would be written once for several students.
+    """
 
     sweep: Sweep
     store: Store
     decisions: Mapping[str, Decision]
     num_params: Mapping[str, int]
+    logits: tuple[LogitsJob, ...] = ()
 
     def __repr__(self) -> str:
         num_runs = sum(decision.will_run for decision in self.decisions.values())
@@ -95,15 +100,19 @@ def plan(*, store: str | Path = STORE, **options: Unpack[Options]) -> Planned:
     Gives a Planned: `.jobs`, a table with one row per job, and, with `budget_params`, `.num_params`.
     """
     from sweeps.budget import count_params
+    from sweeps.share_logits import share_logits
     from sweeps.sweep import data_or_placeholder, make_sweep, with_plugins
 
-    request, _ = read_options(options)
+    request, execution = read_options(options)
     request = with_plugins(request, None)
     place = _store(store)
     place.check_version()
     sweep = make_sweep(place, request, data_or_placeholder(place))
     num_params = count_params(sweep.plan) if request.budget_params is not None and sweep.knows_classes else {}
-    return Planned(sweep=sweep, store=place, decisions=sweep.decisions(place), num_params=num_params)
+    decisions = sweep.decisions(place)
+    to_run = {run for run, decision in decisions.items() if decision.will_run}
+    logits = share_logits(sweep.plan, to_run, execution.teacher_logits, sweep.num_images).logits
+    return Planned(sweep=sweep, store=place, decisions=decisions, num_params=num_params, logits=logits)
 
 
 def run(*, store: str | Path = STORE, command: str | None = None, **options: Unpack[Options]) -> Outcome:

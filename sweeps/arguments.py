@@ -78,7 +78,7 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_how(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--recipe", default="quick", metavar="NAME", help="quick (default) or course")
+    group.add_argument("--recipe", default="quick", metavar="NAME", help="quick (default), strong or course")
     group.add_argument("--seeds", default="0", metavar="0,1,2", help="one run of every job per seed (default: 0)")
     group.add_argument("--epochs", type=int, metavar="N", help="epochs of every job")
     group.add_argument("--batch-size", type=int, metavar="N", help="pictures per step")
@@ -128,6 +128,13 @@ def _add_where(group: argparse._ArgumentGroup) -> None:
         "--max-hours",
         metavar="H",
         help="start no job that would not be done H hours from now; what runs by then finishes",
+    )
+    group.add_argument(
+        "--teacher-logits",
+        choices=("always", "auto", "never"),
+        default="auto",
+        help="write what a teacher says of every view once, for all students that learn from it: always, where "
+        "several share it (auto, default), or never; the numbers are the same",
     )
     for kind in ("cpus", "gpus"):
         group.add_argument(

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sweeps.plan import Job, base_label, point_label, short_name
+from sweeps.labels import base_label, point_label, short_name
+from sweeps.plan import Job
 from sweeps.recipes import Setting
 from trainers import plugins
 from trainers.errors import SpecError
@@ -191,13 +192,16 @@ def _check_effect(setting: Setting, jobs: list[Job], option: str) -> None:
     ignored = {
         "optimizer.momentum": all(job.spec.optimizer.name is OptimizerName.ADAMW for job in jobs),
         "schedule.warmup_fraction": all(job.spec.schedule.name is not ScheduleName.ONE_CYCLE for job in jobs),
+        "logits_dtype": all(job.spec.teacher is None for job in jobs),
     }
     if setting.value and ignored.get(setting.key, False):
-        raise SpecError(f"{option} {setting.key}={setting.value} has no effect with {_owner(setting.key, jobs[0])}")
+        raise SpecError(f"{option} {setting.key}={setting.value} has no effect {_reason(setting.key, jobs[0])}")
 
 
-def _owner(key: str, job: Job) -> str:
-    return job.spec.optimizer.name.value if key.startswith("optimizer") else job.spec.schedule.name.value
+def _reason(key: str, job: Job) -> str:
+    if key == "logits_dtype":
+        return "without a teacher"
+    return f"with {job.spec.optimizer.name if key.startswith('optimizer') else job.spec.schedule.name}"
 
 
 def _plugin(kind: Kind, name: str, args: Mapping[str, Any]) -> dict[str, Any]:
@@ -239,6 +243,8 @@ def _checked(content: dict[str, Any], label: str) -> RunSpec:
         content["optimizer"]["momentum"] = 0.0
     if content["schedule"].get("name") != ScheduleName.ONE_CYCLE.value:
         content["schedule"]["warmup_fraction"] = 0.0
+    if content["teacher"] is None:
+        content.pop("logits_dtype", None)
     _check_teacher(content, label)
     _check_objective(content, label)
     try:

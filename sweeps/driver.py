@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -9,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeps.passes import Pass, Setup
+from sweeps.plan import Plan
 from sweeps.request import ExecutionRequest
+from sweeps.share_logits import TeacherLogits, share_logits, without_room
 from sweeps.sweep import Sweep, git_state, left_to_run, run_passes, set_aside_stale
 from sweeps.time_limit import TimeLimit, end_of
 from sweeps.weights import keep_weights
@@ -79,18 +82,32 @@ def carry_out(
     with ExitStack() as stack:
         machines, execute = _executor(request, store, stack, say)
         setup = _setup(sweep, request, machines)
-        setup.check_feasible(decision.job for decision in to_run.values())
+        plan = _with_logits(sweep, store, set(to_run), request.teacher_logits, say)
+        unfinished = {*to_run, *(job.id for job in plan.logits)}
+        setup.check_feasible(plan.tasks[task] for task in unfinished)
         _record(sweep, store, command)
         set_aside_stale(store, to_run)
-        board = Board(sweep.plan, set(sweep.plan.by_id) - set(to_run), setup.num_slots(sweep.plan), setup.epoch_cost)
+        board = Board(plan, set(plan.tasks) - unfinished, setup.num_slots(plan), setup.epoch_cost)
         is_live = console.is_terminal and not request.quiet
         if is_live:
             stack.enter_context(LiveTable(board, console))
         end = end_of(started, request.max_hours)
         limit = TimeLimit(end=end, clock=time.monotonic, seconds_left=board.job_seconds_left)
         progress = BoardProgress(board, silent if is_live else say)
-        run_passes(sweep, store, set(to_run), setup, progress, execute, limit.allows)
+        run_passes(plan, store, unfinished, setup, progress, execute, limit.allows)
     return 0 if request.max_hours is None else board.count(Phase.WAITING)
+
+
+def _with_logits(sweep: Sweep, store: Store, to_run: set[str], mode: TeacherLogits, say: Say) -> Plan:
+    """The plan with the logits that its students share; they are asked for in the store."""
+    plan = share_logits(sweep.plan, to_run, mode, sweep.num_images)
+    plan, no_room = without_room(plan, shutil.disk_usage(store.root).free)
+    if no_room:
+        say(no_room)
+    for job in plan.logits:
+        say(f"{job.name} is written once, {job.about}")
+        store.logits(job.id).write_request(job.request)
+    return plan
 
 
 def _record(sweep: Sweep, store: Store, command: str) -> None:
@@ -109,6 +126,7 @@ def _setup(sweep: Sweep, request: ExecutionRequest, machines: tuple[Resources, .
         allow_weak_teacher=request.allow_weak_teacher,
         git=git_state(Path(__file__).parent),
         plugins=sweep.request.plugins,
+        reads_logits=request.teacher_logits is not TeacherLogits.NEVER,
     )
 
 

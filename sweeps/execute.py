@@ -21,10 +21,9 @@ from ray.exceptions import RayError
 from sweeps.passes import Pass
 from sweeps.resources import Resources
 from sweeps.searcher import PlanSearcher
-from sweeps.trial import train
+from sweeps.trial import Step, run_task
 from trainers.errors import ResourceError, StoreError
 from trainers.execution import Execution
-from trainers.result import EpochRecord
 from trainers.storage import Store
 
 MAX_RETRIES = 2
@@ -61,29 +60,28 @@ class RunTrial(tune.Trainable):  # type: ignore[misc]  # ray ships no types for 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take over another job in the same process."""
         self._run: str = new_config["run_id"]
-        self._epochs: Iterator[EpochRecord] | None = None
+        self._steps: Iterator[Step] | None = None
         return True
 
     def step(self) -> dict[str, Any]:
         """One epoch; after the last one the result is in the store, or the failure."""
-        if self._epochs is None:
-            self._epochs = train(self._store, self._run, self._executions[self._run])
-        record = next(self._epochs, None)
-        if record is None:
+        if self._steps is None:
+            self._steps = run_task(self._store, self._run, self._executions[self._run])
+        step = next(self._steps, None)
+        if step is None:
             return {"done": True}
-        is_last = record.epoch == self._store.spec(self._run).epochs
-        if is_last:
-            next(self._epochs, None)
+        if step.is_last:
+            next(self._steps, None)
         return {
-            "done": is_last,
-            "epoch": record.epoch,
-            "validation_accuracy": record.validation_accuracy,
-            "epoch_seconds": record.epoch_seconds,
+            "done": step.is_last,
+            "epoch": step.epoch,
+            "validation_accuracy": step.validation_accuracy,
+            "epoch_seconds": step.epoch_seconds,
         }
 
     def cleanup(self) -> None:
         """Close an unfinished training."""
-        self._epochs = None
+        self._steps = None
 
 
 @contextmanager
@@ -131,7 +129,7 @@ def _start(address: str | None, log_folder: Path) -> None:
 
 def _check_workers_have_our_code() -> None:
     try:
-        ray.get(ray.remote(num_cpus=0)(train_is_known).remote())
+        ray.get(ray.remote(num_cpus=0)(our_code_is_known).remote())
     except RayError as error:
         raise ResourceError(
             "the Ray that this process is connected to does not find Petite's code on its workers; "
@@ -139,9 +137,9 @@ def _check_workers_have_our_code() -> None:
         ) from error
 
 
-def train_is_known() -> bool:
+def our_code_is_known() -> bool:
     """True, on a worker that could import this module."""
-    return callable(train)
+    return callable(run_task)
 
 
 def _check_reachable(address: str | None) -> None:
@@ -170,7 +168,7 @@ def run_with_tune(work: Pass) -> None:
     setup, plan = work.setup, work.plan
     num_slots = setup.num_slots(plan)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(num_slots + 1)
-    executions = {run: setup.execution(plan.by_id[run]) for run in work.to_run}
+    executions = {run: setup.execution(plan.tasks[run]) for run in work.to_run}
     trainable = tune.with_parameters(RunTrial, root=str(work.store.root), executions=executions)
     searcher = PlanSearcher(
         work.frontier(),
@@ -180,7 +178,7 @@ def run_with_tune(work: Pass) -> None:
     )
     folder = work.store.log_folder() / f"tune-{uuid.uuid4().hex[:12]}"
     tuner = tune.Tuner(
-        tune.with_resources(trainable, lambda config: _placement(setup.request(plan.by_id[config["run_id"]]))),
+        tune.with_resources(trainable, lambda config: _placement(setup.request(plan.tasks[config["run_id"]]))),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             num_samples=-1,

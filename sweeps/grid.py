@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sweeps.context import all_settable_keys, check_settings, scopes_of
-from sweeps.plan import Job, base_label, num_jobs, point_label, short_name
+from sweeps.labels import base_label, num_jobs, point_label, short_name
+from sweeps.plan import Job
 from sweeps.recipes import Setting, read_value, split_setting
 from trainers.errors import SpecError
 from trainers.fields import check_value

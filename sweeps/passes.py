@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from sweeps.admission import Ledger
 from sweeps.frontier import Frontier
-from sweeps.plan import Job, Plan, blocked_by
+from sweeps.logits_job import LogitsJob
+from sweeps.plan import Plan, Task, blocked_by
 from sweeps.progress import Phase, Progress
 from sweeps.resources import RELATIVE_COST, Resources
 from sweeps.time_limit import always
 from trainers.errors import ResourceError
 from trainers.execution import Execution
-from trainers.result import Failure, RunState
+from trainers.result import Failure
 from trainers.spec import Role
-from trainers.storage import Store, now
+from trainers.storage import Attempt, Store, now
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +31,15 @@ class Setup:
     allow_weak_teacher: bool = False
     git: tuple[str, bool] = ("", False)
     plugins: str = ""
+    reads_logits: bool = True
 
-    def request(self, job: Job) -> Resources:
-        """What a job asks for."""
+    def request(self, job: Task) -> Resources:
+        """What a job asks for; logits as many CPUs as those who read them, whose last bits threads may change."""
+        if isinstance(job, LogitsJob):
+            return replace(self.resources[job.role], cpus=self.resources[Role.STUDENT].cpus)
         return self.resources[job.role]
 
-    def execution(self, job: Job) -> Execution:
+    def execution(self, job: Task) -> Execution:
         """What the training loop needs to know of this."""
         request = self.request(job)
         return Execution(
@@ -43,17 +48,20 @@ class Setup:
             allow_weak_teacher=self.allow_weak_teacher,
             git=self.git,
             plugins=self.plugins,
+            reads_logits=self.reads_logits,
         )
 
-    def epoch_cost(self, job: Job) -> float:
+    def epoch_cost(self, job: Task) -> float:
         """Rough duration of an epoch, relative to other jobs'."""
+        if isinstance(job, LogitsJob):
+            return RELATIVE_COST[Role.TEACHER] / 3 * self.num_images.get(job.request.spec.data, 1)
         return RELATIVE_COST[job.role] * self.num_images.get(job.spec.data, 1)
 
-    def cost(self, job: Job) -> float:
+    def cost(self, job: Task) -> float:
         """Rough duration of a job, relative to others': decides what starts first."""
-        return job.spec.epochs * self.epoch_cost(job)
+        return job.num_epochs * self.epoch_cost(job)
 
-    def check_feasible(self, jobs: Iterable[Job]) -> None:
+    def check_feasible(self, jobs: Iterable[Task]) -> None:
         """ResourceError for a job that no machine could ever run; Ray would wait for it for ever."""
         ledger = Ledger(self.machines)
         for job in jobs:
@@ -83,7 +91,7 @@ class Pass:
         store: Store,
         setup: Setup,
         progress: Progress,
-        may_start: Callable[[Job], bool] = always,
+        may_start: Callable[[Task], bool] = always,
     ) -> None:
         self.plan, self.to_run, self.store, self.setup, self._progress = plan, to_run, store, setup, progress
         self._may_start = may_start
@@ -103,34 +111,51 @@ class Pass:
 
     def on_start(self, run: str) -> None:
         """A job was given its resources."""
-        self._num_attempts_before[run] = len(self.store.attempts(run))
+        self._num_attempts_before[run] = len(self._attempts(run))
         self._progress.started(run)
 
-    def on_epoch(self, run: str, epoch: int, validation_accuracy: float, epoch_seconds: float) -> None:
+    def on_epoch(self, run: str, epoch: int, validation_accuracy: float | None, epoch_seconds: float) -> None:
         """A job finished an epoch."""
         self._progress.epoch(run, epoch, validation_accuracy, epoch_seconds)
 
     def on_end(self, run: str) -> bool:
-        """Whether the store has a result; tells the progress, and of a failure what it blocks."""
-        state = self.store.state(run)
-        if state.result is not None:
-            test = state.result.test_accuracy
-            shown = "" if test is None else f", test {test:.1%}"
-            self._progress.ended(run, Phase.DONE, f"validation {state.result.best_validation_accuracy:.1%}{shown}")
+        """Whether the job was done; tells the progress, and of a failure what it blocks."""
+        done, failure = self._outcome(run)
+        if failure is None:
+            self._progress.ended(run, Phase.DONE, done)
             return True
-        has_begun = len(self.store.attempts(run)) > self._num_attempts_before.get(run, 0)
-        failure = (state.failure if has_begun else None) or self._record_crash(run, state, has_begun)
         self._progress.ended(run, Phase.FAILED, failure.reason)
         for child, blocker in blocked_by(self.plan, [run]).items():
             if child in self.to_run:
-                self._progress.ended(child, Phase.BLOCKED, f"by {self.plan.by_id[blocker].name}")
+                self._progress.ended(child, Phase.BLOCKED, f"by {self.plan.tasks[blocker].name}")
         return False
 
-    def _record_crash(self, run: str, state: RunState, has_begun: bool) -> Failure:
+    def _outcome(self, run: str) -> tuple[str, Failure | None]:
+        """How a job ended, in words; why, if it failed."""
+        has_begun = len(self._attempts(run)) > self._num_attempts_before.get(run, 0)
+        if isinstance(self.plan.tasks[run], LogitsJob):
+            folder = self.store.logits(run)
+            if has_begun and folder.is_finished_by(folder.attempts()[-1]):
+                return "written", None
+            return "", (folder.failure() if has_begun else None) or self._record_crash(run, None, has_begun)
+        state = self.store.state(run)
+        if state.result is None:
+            return "", (state.failure if has_begun else None) or self._record_crash(run, state.corrupt, has_begun)
+        test = state.result.test_accuracy
+        shown = "" if test is None else f", test {test:.1%}"
+        return f"validation {state.result.best_validation_accuracy:.1%}{shown}", None
+
+    def _attempts(self, run: str) -> tuple[Attempt, ...]:
+        is_logits = isinstance(self.plan.tasks[run], LogitsJob)
+        return self.store.logits(run).attempts() if is_logits else self.store.attempts(run)
+
+    def _record_crash(self, run: str, corrupt: str | None, has_begun: bool) -> Failure:
         """A worker that died could not say why; say so in its place."""
-        attempt = self.store.attempts(run)[-1] if has_begun else self.store.begin_attempt(run)
+        is_logits = isinstance(self.plan.tasks[run], LogitsJob)
+        begin = self.store.logits(run).begin_attempt if is_logits else partial(self.store.begin_attempt, run)
+        attempt = self._attempts(run)[-1] if has_begun else begin()
         failure = Failure(
-            reason=state.corrupt or "the worker process died (killed, out of memory, or its machine was lost)",
+            reason=corrupt or "the worker process died (killed, out of memory, or its machine was lost)",
             is_permanent=False,
             log_path=str(attempt.log_file),
             failed_at=now(),

@@ -2,47 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
-from typing import Any
 
+from sweeps.labels import base_label
+from sweeps.logits_job import LogitsJob
 from trainers.errors import PlanError
 from trainers.fields import flatten
 from trainers.result import Environment, PlannedJob, RunState
 from trainers.spec import Role, RunSpec, digest_of, group_id, run_id
-
-
-def point_label(label: str, values: Mapping[str, Any]) -> str:
-    """The label of a grid's point: `student`, {"temperature": 4.0, "epochs": 3} -> `student/temperature=4,epochs=3`."""
-    words = [f"{name}={_word(value)}" for name, value in values.items()]
-    return f"{label}{',' if '/' in label else '/'}{','.join(words)}" if words else label
-
-
-def short_name(key: str) -> str:
-    """What a field is called in labels: `objective.temperature` -> `temperature`, `model.name` -> `model`."""
-    return key.removesuffix(".name").rpartition(".")[2]
-
-
-def num_jobs(number: int) -> str:
-    """In words: `1 job`, `2 jobs`."""
-    return f"{number} job{'' if number == 1 else 's'}"
-
-
-def base_label(label: str) -> str:
-    """The label without a grid's point: `student/temperature=4` -> `student`."""
-    return label.partition("/")[0]
-
-
-def _word(value: Any) -> str:
-    """A value without the signs that patterns of labels need: 4.0 -> 4, [16, 32] -> 16-32."""
-    if isinstance(value, (list, tuple)):
-        return "-".join(map(_word, value))
-    is_whole = isinstance(value, float) and value.is_integer()
-    return value if isinstance(value, str) else json.dumps(int(value) if is_whole else value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +35,11 @@ class Job:
         """Label and seed, unique within a plan: `student_scratch@0`."""
         return f"{self.label}@{self.spec.seed}"
 
+    @property
+    def num_epochs(self) -> int:
+        """Epochs that it trains."""
+        return self.spec.epochs
+
     @cached_property
     def parents(self) -> tuple[str, ...]:
         """Ids of the jobs that must be finished first."""
@@ -76,16 +52,43 @@ class Job:
         return any(fnmatchcase(name, pattern) for name in names)
 
 
+Task = Job | LogitsJob
+"""What can be started: a training, or what trainings share."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Jobs in an order in which every parent comes before its children; each id once."""
+    """Jobs in an order in which every parent comes before its children; each id once.
+
+    `logits` are shared by some of them: no part of the plan's identity, since they change no number.
+    """
 
     jobs: tuple[Job, ...]
+    logits: tuple[LogitsJob, ...] = ()
 
     @cached_property
     def by_id(self) -> dict[str, Job]:
-        """Every job by its run id."""
+        """Every training by its run id."""
         return {job.id: job for job in self.jobs}
+
+    @cached_property
+    def tasks(self) -> dict[str, Task]:
+        """Everything that can be started, by id, in an order that respects what waits for what."""
+        by_id: dict[str, LogitsJob] = {job.id: job for job in self.logits}
+        tasks: dict[str, Task] = {}
+        for job in self.jobs:
+            tasks.update({wish: by_id[wish] for wish in self.wishes.get(job.id, ())})
+            tasks[job.id] = job
+        return tasks
+
+    @cached_property
+    def wishes(self) -> dict[str, tuple[str, ...]]:
+        """Run id -> ids of the logits that it waits for, though it can do without; only runs that have any."""
+        wishes: dict[str, tuple[str, ...]] = {}
+        for job in self.logits:
+            for reader in job.readers:
+                wishes[reader] = (*wishes.get(reader, ()), job.id)
+        return wishes
 
     @cached_property
     def plan_id(self) -> str:
@@ -94,19 +97,19 @@ class Plan:
 
     @cached_property
     def children(self) -> dict[str, tuple[str, ...]]:
-        """Run id -> ids of the jobs that wait for it."""
-        children: dict[str, list[str]] = {job.id: [] for job in self.jobs}
-        for job in self.jobs:
-            for parent in job.parents:
-                children[parent].append(job.id)
+        """Id -> ids of the tasks that wait for it."""
+        children: dict[str, list[str]] = {task: [] for task in self.tasks}
+        for task in self.tasks.values():
+            for parent in (*task.parents, *self.wishes.get(task.id, ())):
+                children[parent].append(task.id)
         return {parent: tuple(ids) for parent, ids in children.items()}
 
     def descendants(self, ids: Iterable[str]) -> set[str]:
-        """The given jobs and everything that depends on them."""
+        """The given tasks and everything that cannot be done without them."""
         found = set(ids)
-        for job in self.jobs:
-            if found.intersection(job.parents):
-                found.add(job.id)
+        for task in self.tasks.values():
+            if found.intersection(task.parents):
+                found.add(task.id)
         return found
 
     def ancestors(self, ids: Iterable[str]) -> set[str]:
@@ -136,11 +139,11 @@ class Plan:
             raise PlanError("no job is left after --only and --exclude; leave one of them out")
         return make_plan(job for job in self.jobs if job.id in kept)
 
-    def longest_paths(self, cost: Callable[[Job], float]) -> dict[str, float]:
-        """Run id -> cost of the job and of the dearest chain of jobs that waits for it."""
+    def longest_paths(self, cost: Callable[[Task], float]) -> dict[str, float]:
+        """Id -> cost of the task and of the dearest chain of tasks that waits for it."""
         paths: dict[str, float] = {}
-        for job in reversed(self.jobs):
-            paths[job.id] = cost(job) + max((paths[child] for child in self.children[job.id]), default=0.0)
+        for task in reversed(self.tasks.values()):
+            paths[task.id] = cost(task) + max((paths[child] for child in self.children[task.id]), default=0.0)
         return paths
 
     def records(self) -> tuple[PlannedJob, ...]:
@@ -279,11 +282,11 @@ def differences(old: RunSpec, new: RunSpec, most: int = 3) -> list[str]:
 
 
 def blocked_by(plan: Plan, failed: Iterable[str]) -> dict[str, str]:
-    """Run id -> id of the nearest failed ancestor, for every job that cannot run because of one."""
+    """Id -> id of the nearest failed ancestor, for every task that cannot run because of one."""
     failed_ids = set(failed)
     blockers: dict[str, str] = {}
-    for job in plan.jobs:
-        for parent in job.parents:
-            if job.id not in failed_ids and (parent in failed_ids or parent in blockers):
-                blockers.setdefault(job.id, parent if parent in failed_ids else blockers[parent])
+    for task in plan.tasks.values():
+        for parent in task.parents:
+            if task.id not in failed_ids and (parent in failed_ids or parent in blockers):
+                blockers.setdefault(task.id, parent if parent in failed_ids else blockers[parent])
     return blockers

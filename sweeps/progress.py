@@ -17,7 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sweeps.plan import Job, Plan
+from sweeps.plan import Plan, Task
 
 
 class Phase(StrEnum):
@@ -37,7 +37,7 @@ STYLES = {Phase.DONE: "green", Phase.RUNNING: "cyan", Phase.FAILED: "bold red", 
 class Line:
     """One job as the board knows it; seconds per epoch are None until one was seen."""
 
-    job: Job
+    job: Task
     phase: Phase = Phase.WAITING
     num_epochs_done: int = 0
     validation_accuracy: float | None = None
@@ -47,18 +47,18 @@ class Line:
     @property
     def num_epochs_left(self) -> int:
         """Epochs still to train."""
-        return 0 if self.phase not in (Phase.WAITING, Phase.RUNNING) else self.job.spec.epochs - self.num_epochs_done
+        return 0 if self.phase not in (Phase.WAITING, Phase.RUNNING) else self.job.num_epochs - self.num_epochs_done
 
 
 class Board:
     """The state of every job and how long the rest will take."""
 
-    def __init__(self, plan: Plan, done: Iterable[str], num_slots: int, epoch_cost: Callable[[Job], float]) -> None:
+    def __init__(self, plan: Plan, done: Iterable[str], num_slots: int, epoch_cost: Callable[[Task], float]) -> None:
         self._plan, self._num_slots, self._epoch_cost = plan, max(1, num_slots), epoch_cost
         finished = set(done)
         self.lines = {
             job.id: Line(job=job, phase=Phase.DONE, note="was done") if job.id in finished else Line(job=job)
-            for job in plan.jobs
+            for job in plan.tasks.values()
         }
 
     def count(self, phase: Phase) -> int:
@@ -94,7 +94,7 @@ class Progress(Protocol):
     def started(self, run: str) -> None:
         """A job was given its resources."""
 
-    def epoch(self, run: str, epoch: int, validation_accuracy: float, epoch_seconds: float) -> None:
+    def epoch(self, run: str, epoch: int, validation_accuracy: float | None, epoch_seconds: float) -> None:
         """A job finished an epoch."""
 
     def ended(self, run: str, phase: Phase, note: str) -> None:
@@ -113,13 +113,14 @@ class BoardProgress:
         line.phase = Phase.RUNNING
         self._say(line, "started")
 
-    def epoch(self, run: str, epoch: int, validation_accuracy: float, epoch_seconds: float) -> None:
+    def epoch(self, run: str, epoch: int, validation_accuracy: float | None, epoch_seconds: float) -> None:
         """A job finished an epoch."""
         line = self.board.lines[run]
         line.num_epochs_done, line.validation_accuracy = epoch, validation_accuracy
         line.epoch_seconds = epoch_seconds
         left = format_seconds(self.board.job_seconds_left(run))
-        self._say(line, f"epoch {epoch}/{line.job.spec.epochs}, validation {validation_accuracy:.1%}, {left} left")
+        accuracy = "" if validation_accuracy is None else f", validation {validation_accuracy:.1%}"
+        self._say(line, f"epoch {epoch}/{line.job.num_epochs}{accuracy}, {left} left")
 
     def ended(self, run: str, phase: Phase, note: str) -> None:
         """A job is done, failed or blocked, and why."""
@@ -183,7 +184,7 @@ def shown_name(name: str, width: int) -> str:
 
 
 def _cells(line: Line, seconds_left: float | None, width: int) -> tuple[Text | ProgressBar, ...]:
-    epochs = line.job.spec.epochs
+    epochs = line.job.num_epochs
     done = epochs if line.phase is Phase.DONE else line.num_epochs_done
     accuracy = "" if line.validation_accuracy is None else f"{line.validation_accuracy:.1%}"
     left = format_seconds(seconds_left) if line.phase in (Phase.RUNNING, Phase.WAITING) else ""

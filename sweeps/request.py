@@ -12,6 +12,7 @@ from typing import Any, TypedDict, TypeVar, get_type_hints
 from sweeps.grid import Axis, parse_axis
 from sweeps.recipes import Setting, parse_setting
 from sweeps.resources import Resources, parse_per_role, resources_per_role
+from sweeps.share_logits import TeacherLogits
 from sweeps.time_limit import parse_hours
 from trainers.errors import ResourceError, SpecError
 from trainers.fields import check_value
@@ -54,6 +55,7 @@ class Options(TypedDict, total=False):
     serial: bool
     max_concurrent: int
     max_hours: str | float
+    teacher_logits: TeacherLogits
     cpus_per_trial: Texts
     gpus_per_trial: Texts
     quiet: bool
@@ -99,6 +101,7 @@ class ExecutionRequest:
     serial: bool = False
     max_concurrent: int | None = None
     max_hours: float | None = None
+    teacher_logits: TeacherLogits = TeacherLogits.AUTO
     cpus_per_trial: tuple[str, ...] = ()
     gpus_per_trial: tuple[str, ...] = ()
     allow_weak_teacher: bool = False

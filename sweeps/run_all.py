@@ -52,7 +52,7 @@ def _act(args: argparse.Namespace) -> int:
     from rich.console import Console
 
     from sweeps import api
-    from sweeps.plan import num_jobs
+    from sweeps.labels import num_jobs
     from sweeps.show import show_list, show_plan
 
     options = {name: value for name, value in vars(args).items() if name not in ("list", "plan")}

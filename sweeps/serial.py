@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sweeps.passes import Pass
 from sweeps.resources import Resources
-from sweeps.trial import train
+from sweeps.trial import run_task
 
 
 def this_machine() -> Resources:
@@ -20,8 +20,8 @@ def run_serially(work: Pass) -> None:
     while (job := frontier.start_next()) is not None:
         work.on_start(job.id)
         try:
-            for record in train(work.store, job.id, work.setup.execution(job)):
-                work.on_epoch(job.id, record.epoch, record.validation_accuracy, record.epoch_seconds)
-        except (OSError, MemoryError, RuntimeError):  # recorded by `train`; nobody else would try again
+            for step in run_task(work.store, job.id, work.setup.execution(job)):
+                work.on_epoch(job.id, step.epoch, step.validation_accuracy, step.epoch_seconds)
+        except (OSError, MemoryError, RuntimeError):  # recorded already; nobody else would try again
             pass
         frontier.end(job.id, is_ok=work.on_end(job.id))

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from sweeps.api import Planned
 from sweeps.budget import ROLES
-from sweeps.plan import Decision, num_jobs
+from sweeps.labels import num_jobs
+from sweeps.plan import Decision
 from sweeps.progress import shown_name
 from sweeps.recipes import RECIPES
 from trainers import plugins
@@ -70,6 +71,7 @@ def _notes(planned: Planned) -> list[str]:
     decisions, budget = planned.decisions.values(), planned.sweep.request.budget_params
     num_runs = sum(decision.will_run for decision in decisions)
     notes = [planned.sweep.grid_note] if planned.sweep.grid_note else []
+    notes += [f"{job.name} would be written once, {job.about}" for job in planned.logits]
     if planned.num_params and budget is not None:
         num_over = sum(params > budget for params in planned.num_params.values())
         notes.append(

@@ -13,7 +13,7 @@ from sweeps.context import GIVEN_TEACHER, Context, check_settings
 from sweeps.grid import expand
 from sweeps.jobs import make_jobs
 from sweeps.passes import Pass, Setup
-from sweeps.plan import Decision, Job, Plan, Wishes, decide, make_plan
+from sweeps.plan import Decision, Plan, Task, Wishes, decide, make_plan
 from sweeps.pretraining import Pretraining, choose_pretraining, given_teacher
 from sweeps.progress import Progress
 from sweeps.recipes import recipe
@@ -66,9 +66,10 @@ class Sweep:
 
     @property
     def num_images(self) -> dict[str, int]:
-        """Training pictures by data fingerprint."""
+        """Training pictures by data fingerprint, as far as they are known."""
         manifests = (self.data,) if self.source is None else (self.data, self.source)
-        return {manifest.fingerprint: manifest.num_images[Split.TRAIN.value] for manifest in manifests}
+        numbers = {manifest.fingerprint: manifest.num_images.get(Split.TRAIN.value) for manifest in manifests}
+        return {fingerprint: number for fingerprint, number in numbers.items() if number is not None}
 
     def record(self, command: str) -> PlanRecord:
         """The plan as the store keeps it."""
@@ -244,21 +245,21 @@ def set_aside_stale(store: Store, decisions: dict[str, Decision]) -> None:
 
 
 def run_passes(
-    sweep: Sweep,
+    plan: Plan,
     store: Store,
     to_run: set[str],
     setup: Setup,
     progress: Progress,
     execute: Callable[[Pass], None],
-    may_start: Callable[[Job], bool] = always,
+    may_start: Callable[[Task], bool] = always,
 ) -> None:
     """Run a pass, and another over what it left for a reason that may have passed."""
     for _ in range(MAX_PASSES):
-        work = Pass(sweep.plan, to_run, store, setup, progress, may_start)
+        work = Pass(plan, to_run, store, setup, progress, may_start)
         if not work.can_start():
             return
         execute(work)
-        to_run = _worth_another_try(sweep.plan, store)
+        to_run = _worth_another_try(plan, store)
 
 
 def _worth_another_try(plan: Plan, store: Store) -> set[str]:

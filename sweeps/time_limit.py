@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sweeps.plan import Job
+from sweeps.plan import Task
 from trainers.errors import ResourceError
 
 
@@ -21,7 +21,7 @@ class TimeLimit:
     clock: Callable[[], float]
     seconds_left: Callable[[str], float | None]
 
-    def allows(self, job: Job) -> bool:
+    def allows(self, job: Task) -> bool:
         """Whether a job may start now."""
         rest = self.end - self.clock()
         return rest > 0 and (self.seconds_left(job.id) or 0.0) <= rest
@@ -32,7 +32,7 @@ def end_of(started: float, hours: float | None) -> float:
     return math.inf if hours is None else started + hours * 3600
 
 
-def always(job: Job) -> bool:
+def always(job: Task) -> bool:
     """No limit."""
     return True
 

@@ -9,47 +9,98 @@ import errno
 import os
 import socket
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
 
 from trainers.errors import CorruptFileError, StoreError, SweepError
 from trainers.execution import Execution
 from trainers.plugin_folder import use
-from trainers.result import EpochRecord, Failure, Started
+from trainers.result import Failure, Started
 from trainers.spec import RunSpec, run_id
 from trainers.storage import WEIGHTS, Attempt, Store, now
 
+T = TypeVar("T")
 FAULTS_OF_A_DEVICE = ("OutOfMemoryError", "AcceleratorError")
 """torch's errors, by name, after which the process must not be used again and another try may succeed."""
 
 
-def train(store: Store, run: str, execution: Execution) -> Iterator[EpochRecord]:
-    """Train one run to its result, epoch by epoch; a failure of its own is recorded and ends the iterator.
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """An epoch of a job is over; only a training has a validation accuracy."""
+
+    epoch: int
+    epoch_seconds: float
+    is_last: bool
+    validation_accuracy: float | None = None
+
+
+def run_task(store: Store, task: str, execution: Execution) -> Iterator[Step]:
+    """Do one job, epoch by epoch; a failure of its own is recorded and ends the iterator.
 
     What another try may cure (a lost file system, memory of a GPU) is raised, so that the scheduler
     tries again. Success is what the store says afterwards.
     """
+    return _write_logits(store, task, execution) if store.logits(task).is_requested else train(store, task, execution)
+
+
+def train(store: Store, run: str, execution: Execution) -> Iterator[Step]:
+    """Train one run to its result."""
     if store.result(run) is not None:
         return
     from trainers import loop
 
     spec = store.spec(run)
     attempt = store.begin_attempt(run)
+    with _failures_recorded(attempt, lambda: _set_damaged_parents_aside(store, spec.parents, attempt)):
+        _use_plugins(store, execution)
+        saved = store.state(run).num_epochs_saved
+        for record in _logged(loop.epochs(spec, store, attempt, execution), attempt, saved):
+            yield Step(
+                epoch=record.epoch,
+                epoch_seconds=record.epoch_seconds,
+                is_last=record.epoch == spec.epochs,
+                validation_accuracy=record.validation_accuracy,
+            )
+
+
+def _write_logits(store: Store, logits: str, execution: Execution) -> Iterator[Step]:
+    """Write a teacher's logits."""
+    from trainers.teaching import write_logits
+
+    folder = store.logits(logits)
+    attempt = folder.begin_attempt()
+    request = folder.request()
+    teacher = request.spec.teacher
+    with _failures_recorded(attempt, lambda: _set_damaged_parents_aside(store, (teacher,), attempt)):
+        _use_plugins(store, execution)
+        for epoch, seconds in _logged(write_logits(store, attempt, execution), attempt, 0):
+            yield Step(epoch=epoch, epoch_seconds=seconds, is_last=epoch == request.num_epochs)
+        folder.finish(attempt)
+
+
+def _use_plugins(store: Store, execution: Execution) -> None:
+    if execution.plugins:
+        use(store.plugins(execution.plugins))
+
+
+@contextmanager
+def _failures_recorded(attempt: Attempt, on_damage: Callable[[], None]) -> Iterator[None]:
+    """The one place where any error of a job is caught: it is recorded, and raised again only if it may pass."""
     try:
-        if execution.plugins:
-            use(store.plugins(execution.plugins))
-        yield from _logged(loop.epochs(spec, store, attempt, execution), store, attempt)
+        yield
     except Exception as error:
         record_failure(attempt, error)
         if isinstance(error, CorruptFileError):
-            _set_damaged_parents_aside(store, spec, attempt)
+            on_damage()
         if _may_pass(error):
             raise
 
 
-def _logged(epochs: Iterator[EpochRecord], store: Store, attempt: Attempt) -> Iterator[EpochRecord]:
-    saved = store.state(attempt.run).num_epochs_saved
+def _logged(epochs: Iterator[T], attempt: Attempt, num_epochs_saved: int) -> Iterator[T]:
     attempt.write_started(
-        Started(host=socket.gethostname(), pid=os.getpid(), started_at=now(), resumed_from_epoch=saved)
+        Started(host=socket.gethostname(), pid=os.getpid(), started_at=now(), resumed_from_epoch=num_epochs_saved)
     )
     attempt.log(f"attempt {attempt.token} on {socket.gethostname()}, process {os.getpid()}")
     yield from epochs
@@ -80,9 +131,9 @@ def _may_pass(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or type(error).__name__ in FAULTS_OF_A_DEVICE
 
 
-def _set_damaged_parents_aside(store: Store, spec: RunSpec, attempt: Attempt) -> None:
+def _set_damaged_parents_aside(store: Store, parents: Iterable[RunSpec], attempt: Attempt) -> None:
     """A parent whose weights are damaged counts as unfinished, so that the next pass trains it again."""
-    for parent in spec.parents:
+    for parent in parents:
         try:
             store.verified_file(run_id(parent), WEIGHTS)
         except CorruptFileError as error:

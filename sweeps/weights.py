@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sweeps.plan import Plan, base_label, num_jobs
+from sweeps.labels import base_label, num_jobs
+from sweeps.plan import Plan
 from sweeps.pretraining import Pretraining
 from trainers.errors import WeightsError
 from trainers.spec import Weights

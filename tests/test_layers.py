@@ -17,18 +17,26 @@ PACKAGES = ("sweeps", "trainers", "analysis")
 WORDS = {"trainers.errors"}
 LANGUAGE = WORDS | {"trainers.spec", "trainers.fields", "trainers.plugins"}
 RECORDS = LANGUAGE | {"trainers.plugin_folder", "trainers.result", "trainers.files", "trainers.attempt"}
-RECORDS |= {"trainers.locks", "trainers.storage", "trainers.removal"}
+RECORDS |= {
+    "trainers.locks",
+    "trainers.storage",
+    "trainers.removal",
+    "trainers.teacher_logits",
+    "trainers.logits_folder",
+}
 RECORDS |= {"trainers.find_run", "trainers.find_plugins", "trainers.titles"}
 TRAINING = {
     f"trainers.{name}"
     for name in (
         *("augment", "optim", "evaluate", "checkpoint", "measure", "network", "randomness", "environment"),
         *("pretrained", "training", "batches", "features", "criterion", "averaging", "saved", "outcome"),
+        *("device", "teaching"),
     )
 }
 SOURCES = {f"trainers.{name}" for name in ("images", "folders", "downloads", "cifar")}
 PREPARING = {f"trainers.{name}" for name in ("selection", "coverage", "decoding", "leaks", "arrays")}
 PLANNING = {f"sweeps.{name}" for name in ("plan", "recipes", "resources", "context", "pretraining", "admission")}
+PLANNING |= {"sweeps.labels", "sweeps.logits_job", "sweeps.share_logits"}
 PLANNING |= {"sweeps.frontier", "sweeps.grid", "sweeps.jobs", "sweeps.request", "sweeps.time_limit"}
 RUNNING = {
     f"sweeps.{name}" for name in ("searcher", "execute", "progress", "passes", "serial", "trial", "sweep", "weights")
@@ -50,6 +58,9 @@ ALLOWED: dict[str, set[str]] = {
     "trainers.files": LANGUAGE | {"trainers.result"},
     "trainers.attempt": LANGUAGE | {"trainers.result", "trainers.files", "msgspec"},
     "trainers.locks": set(),
+    "trainers.teacher_logits": LANGUAGE,
+    "trainers.logits_folder": LANGUAGE
+    | {"trainers.result", "trainers.files", "trainers.attempt", "trainers.teacher_logits", "numpy"},
     "trainers.storage": RECORDS | {"msgspec"},
     "trainers.removal": LANGUAGE | {"trainers.result", "trainers.files", "trainers.attempt", "trainers.storage"},
     "trainers.titles": LANGUAGE | {"trainers.storage"},
@@ -72,17 +83,24 @@ ALLOWED: dict[str, set[str]] = {
     "trainers.convolutions": {"torch"},
     "trainers.models.*": LANGUAGE | {"trainers.convolutions", "trainers.architectures", "torch", "torchvision", "timm"},
     "trainers.objectives.*": LANGUAGE | {"torch"},
-    **{name: RECORDS | TRAINING | TORCH | {"trainers.pictures", "numpy", "msgspec"} for name in TRAINING},
+    **{
+        name: RECORDS | TRAINING | TORCH | {"trainers.pictures", "trainers.execution", "numpy", "msgspec"}
+        for name in TRAINING
+    },
     "trainers.load_run": RECORDS | TRAINING | IMAGES | {"trainers.images", "trainers.pictures", "torch"},
     "trainers.loop": RECORDS | TRAINING | {"trainers.execution", "torch"},
     # layers 6 and 7: what to run, and in what order
-    "sweeps.plan": RECORDS,
+    "sweeps.labels": set(),
+    "sweeps.logits_job": RECORDS | {"sweeps.labels"},
+    "sweeps.plan": RECORDS | {"sweeps.labels", "sweeps.logits_job"},
+    "sweeps.share_logits": RECORDS | {"sweeps.plan", "sweeps.logits_job"},
     "sweeps.recipes": RECORDS,
     "sweeps.resources": RECORDS,
-    "sweeps.context": RECORDS | {"sweeps.plan", "sweeps.recipes"},
-    "sweeps.grid": RECORDS | {"sweeps.plan", "sweeps.recipes", "sweeps.context"},
+    "sweeps.context": RECORDS | {"sweeps.labels", "sweeps.plan", "sweeps.recipes"},
+    "sweeps.grid": RECORDS | {"sweeps.labels", "sweeps.plan", "sweeps.recipes", "sweeps.context"},
     "sweeps.request": RECORDS
-    | {"trainers.images", "sweeps.grid", "sweeps.recipes", "sweeps.resources", "sweeps.time_limit"},
+    | {"trainers.images", "sweeps.grid", "sweeps.recipes", "sweeps.resources", "sweeps.time_limit"}
+    | {"sweeps.share_logits"},
     "sweeps.pretraining": RECORDS | {"trainers.prepare", "trainers.selection", "sweeps.context"},
     "sweeps.admission": RECORDS | {"sweeps.resources"},
     "sweeps.time_limit": RECORDS | {"sweeps.plan"},
@@ -92,8 +110,8 @@ ALLOWED: dict[str, set[str]] = {
     # layer 8: running it
     **{name: RECORDS | PLANNING | RUNNING | {"rich"} for name in RUNNING},
     "sweeps.sweep": RECORDS | PLANNING | RUNNING | {"trainers.images", "trainers.prepare"},
-    "sweeps.weights": RECORDS | {"sweeps.plan", "sweeps.pretraining", "trainers.pretrained"},
-    "sweeps.trial": RECORDS | {"trainers.execution", "trainers.loop"},
+    "sweeps.weights": RECORDS | {"sweeps.labels", "sweeps.plan", "sweeps.pretraining", "trainers.pretrained"},
+    "sweeps.trial": RECORDS | {"trainers.execution", "trainers.loop", "trainers.teaching"},
     "sweeps.passes": RECORDS | PLANNING | {"sweeps.progress", "trainers.execution"},
     "sweeps.serial": RECORDS | PLANNING | RUNNING | {"torch"},
     "sweeps.searcher": RECORDS | PLANNING | {"ray"},
@@ -106,7 +124,7 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.driver": RECORDS | PLANNING | RUNNING | {"rich", "trainers.measure"},
     "sweeps.api": RECORDS | PLANNING | RUNNING | {"sweeps.budget", "sweeps.driver", "analysis", "rich", "pandas"},
     "sweeps.show": RECORDS | PLANNING | {"sweeps.api", "sweeps.budget", "sweeps.progress", "rich"},
-    "sweeps.run_all": WORDS | {"sweeps.arguments", "sweeps.plan", "sweeps.api", "sweeps.show", "analysis", "rich"},
+    "sweeps.run_all": WORDS | {"sweeps.arguments", "sweeps.labels", "sweeps.api", "sweeps.show", "analysis", "rich"},
 }
 
 

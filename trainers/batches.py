@@ -33,24 +33,35 @@ class EpochViews:
         self._pictures, self._labels_N, self._num_classes = pictures, labels_N, num_classes
         self._views = draw_views(augment, view_seed, epoch, len(pictures))
 
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    @property
+    def size(self) -> int:
+        """S, the pixels per side of every picture."""
+        return self._pictures.size
+
     def batch(self, indices_B: Tensor, device: torch.device) -> Batch:
         """The views of some pictures, in the order of the indices, on a device."""
+        labels_B = self._labels_N[indices_B].to(device)
+        views = self._views.select(indices_B)
+        targets = labels_B
+        if views.partners_N is not None and views.shares_N is not None:
+            other_labels_B = self._labels_N[views.partners_N].to(device)
+            targets = mixed_targets(labels_B, other_labels_B, views.shares_N.to(device), self._num_classes)
+        return Batch(images_BCHW=self.images(indices_B, device), labels_B=labels_B, targets=targets)
+
+    def images(self, indices_B: Tensor, device: torch.device) -> Tensor:
+        """The pictures of `batch` alone: (B, C, S, S) in 0..1."""
         views = self._views.select(indices_B)
         images_BCHW = self._images(indices_B, views, device)
-        labels_B = self._labels_N[indices_B].to(device)
         if views.partners_N is None or views.shares_N is None:
-            return Batch(images_BCHW=images_BCHW, labels_B=labels_B, targets=labels_B)
-        partners_B, shares_B = views.partners_N, views.shares_N.to(device)
-        others_BCHW = self._images(partners_B, self._views.select(partners_B), device)
-        other_labels_B = self._labels_N[partners_B].to(device)
-        return Batch(
-            images_BCHW=mix(images_BCHW, others_BCHW, shares_B),
-            labels_B=labels_B,
-            targets=mixed_targets(labels_B, other_labels_B, shares_B, self._num_classes),
-        )
+            return images_BCHW
+        others_BCHW = self._images(views.partners_N, self._views.select(views.partners_N), device)
+        return mix(images_BCHW, others_BCHW, views.shares_N.to(device))
 
     def _images(self, indices_B: Tensor, views: Views, device: torch.device) -> Tensor:
-        """Views before any mixing."""
+        """Pictures before any mixing."""
         where_B2 = None if views.crops_N2 is None else views.crops_N2.numpy()
         images_BHWC = torch.from_numpy(self._pictures.take(indices_B.numpy(), where_B2)).to(device)
         return apply_views(images_BHWC, views.to(device))

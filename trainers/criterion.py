@@ -22,6 +22,7 @@ from trainers.randomness import seeded
 from trainers.saved import trained_network
 from trainers.spec import RunSpec
 from trainers.storage import Store
+from trainers.teaching import DTYPES
 
 Maps = tuple[Tensor, ...]
 Outputs = tuple[Tensor, Maps]
@@ -29,15 +30,15 @@ Outputs = tuple[Tensor, Maps]
 
 
 class Criterion:
-    """The objective of one training with its teachers, and what it learns besides the student."""
+    """The objective of one training, what it learns besides the student, and the teacher whose maps it compares."""
 
     def __init__(self, spec: RunSpec, store: Store, network: Network, device: torch.device) -> None:
         needs_maps = plugins.says(Kind.OBJECTIVE, spec.objective.name, "NEEDS_FEATURES")
         self._student = _outputs_of(network, spec, needs_maps)
-        self.teacher_networks = [trained_network(teacher, store).to(device) for teacher in spec.teachers]
-        pairs = zip(self.teacher_networks, spec.teachers, strict=True)
-        self._teachers = [_outputs_of(network, teacher, needs_maps) for network, teacher in pairs]
-        self._needs_maps = needs_maps
+        self._teacher: FeatureNetwork | None = None
+        if needs_maps and spec.teacher is not None:
+            self._teacher = FeatureNetwork(trained_network(spec.teacher, store).to(device), spec.teacher.model)
+        self._dtype = DTYPES[spec.logits_dtype]
         self._objective = _build_objective(spec)
         if hasattr(self._objective, "initialize"):
             self._initialize(spec, network, device)
@@ -48,7 +49,7 @@ class Criterion:
         picture_BCHW = torch.zeros(1, 3, size, size, device=device)  # type: ignore[arg-type]
         network.eval()
         with torch.no_grad(), seeded("objective", spec.seed):
-            (_, maps), (_, teacher_maps) = self._student(picture_BCHW), self._teach(picture_BCHW)
+            maps, teacher_maps = self._student(picture_BCHW)[1], self._teach(picture_BCHW)[1]
             try:
                 self._objective.initialize(maps, teacher_maps)
             except ValueError as error:
@@ -71,19 +72,27 @@ class Criterion:
         """Take up what `state` gave."""
         self._module.load_state_dict(state)
 
-    def __call__(self, batch: Batch, precision: AbstractContextManager[Any]) -> tuple[dict[str, Tensor], Tensor]:
-        """The loss and its parts, each a scalar, and the student's logits (B, K); networks run inside `precision`."""
-        with precision:
-            with torch.no_grad():
-                teacher_BK, teacher_maps = self._teach(batch.images_BCHW) if self._teachers else (None, ())
-            logits_BK, maps = self._student(batch.images_BCHW)
-        extra = (maps, teacher_maps) if self._needs_maps else ()
-        return self._objective(logits_BK.float(), teacher_BK, batch.targets, *extra), logits_BK
+    def __call__(
+        self, batch: Batch, taught_BK: Tensor | None, precision: AbstractContextManager[Any]
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """The loss and its parts, each a scalar, and the student's logits (B, K); networks run inside `precision`.
 
-    def _teach(self, images_BCHW: Tensor) -> Outputs:
-        """Mean logits, whose softmax is the geometric mean of the teachers' predictions, and the first one's maps."""
-        outputs = [teacher(images_BCHW) for teacher in self._teachers]
-        return torch.stack([logits_BK.float() for logits_BK, _ in outputs]).mean(dim=0), outputs[0][1]
+        `taught_BK` are the teachers' logits; None without one, or if the teacher is asked here for its maps as well.
+        """
+        with precision:
+            if self._teacher is not None:
+                taught_BK, teacher_maps = self._teach(batch.images_BCHW)
+            logits_BK, maps = self._student(batch.images_BCHW)
+        extra = () if self._teacher is None else (maps, teacher_maps)
+        return self._objective(logits_BK.float(), taught_BK, batch.targets, *extra), logits_BK
+
+    def _teach(self, images_BCHW: Tensor) -> tuple[Tensor | None, Maps]:
+        """Logits and maps of the teacher, which learns nothing from them."""
+        if self._teacher is None:
+            return None, ()
+        with torch.no_grad():
+            logits_BK, maps = self._teacher(images_BCHW)
+        return logits_BK.to(self._dtype).float(), maps
 
 
 def _outputs_of(network: Network, spec: RunSpec, needs_maps: bool) -> Callable[[Tensor], Outputs]:

@@ -8,19 +8,20 @@ import socket
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import msgspec
 import torch
 import torchvision
 
 from trainers import plugins
 from trainers.plugins import Kind
 from trainers.result import Environment
-from trainers.spec import RunSpec
+from trainers.spec import RunSpec, digest_of
 
 LOOP = tuple(
     f"trainers.{name}"
     for name in (
-        *("training", "batches", "augment", "criterion", "features", "averaging", "optim"),
-        *("network", "evaluate", "randomness"),
+        *("training", "batches", "augment", "criterion", "teaching", "features"),
+        *("averaging", "optim", "network", "evaluate", "randomness"),
     )
 )
 """The modules of the loop that every run goes through."""
@@ -53,6 +54,12 @@ def gives_same_numbers(one: Environment, other: Environment) -> bool:
     if not (one.packages and other.packages):  # an older version did not record them
         neutral["packages"] = one.packages
     return dataclasses.replace(other, **neutral) == one
+
+
+def numbers_digest(environment: Environment) -> str:
+    """The same for two environments from which the same numbers may be expected, bit for bit."""
+    content = msgspec.to_builtins(environment)
+    return digest_of({name: value for name, value in content.items() if name not in UNESSENTIAL})
 
 
 def _chosen(spec: RunSpec) -> tuple[tuple[Kind, str], ...]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Execution:
     """Threads for torch, whether the job was given a GPU, and the commit and dirty flag of the driver's checkout.
 
-    `plugins` is the digest of the user's own plug-ins, which the store holds.
+    `plugins` is the digest of the user's own plug-ins, which the store holds. With `reads_logits` a student takes its
+    teachers' logits from the store where a job has written them.
     """
 
     num_threads: int = 1
@@ -17,3 +18,4 @@ class Execution:
     allow_weak_teacher: bool = False
     git: tuple[str, bool] = ("", False)
     plugins: str = ""
+    reads_logits: bool = True

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 import torch
 
 from trainers.checkpoint import encode_state
+from trainers.device import choose_device
 from trainers.environment import describe_environment
 from trainers.errors import CorruptFileError, WeakTeacherError
 from trainers.execution import Execution
 from trainers.result import EpochRecord
 from trainers.spec import RunSpec, run_id
 from trainers.storage import Attempt, Store, now
+from trainers.teaching import Lessons
 from trainers.training import Training
 
 
@@ -28,7 +30,8 @@ def epochs(spec: RunSpec, store: Store, attempt: Attempt, execution: Execution) 
     for teacher in () if execution.allow_weak_teacher else spec.teachers:
         _check_teacher(store, teacher)
     started_at = now()
-    training = Training(spec, store, device, environment)
+    lessons = Lessons(spec, store, device, execution, attempt.log)
+    training = Training(spec, store, device, environment, lessons)
     training.resume(attempt)
     for epoch in range(len(training.records) + 1, spec.epochs + 1):
         record = training.run_epoch(epoch)
@@ -39,11 +42,6 @@ def epochs(spec: RunSpec, store: Store, attempt: Attempt, execution: Execution) 
     result = training.result(attempt, started_at)
     if not store.finish(attempt, result):
         attempt.log("another attempt had finished this run before; its result stands")
-
-
-def choose_device(execution: Execution) -> torch.device:
-    """CUDA for a job that was given a GPU, if torch sees one (a cluster may count GPUs that are not there)."""
-    return torch.device("cuda" if execution.uses_gpu and torch.cuda.is_available() else "cpu")
 
 
 def _check_teacher(store: Store, teacher: RunSpec) -> None:

@@ -40,6 +40,13 @@ class Precision(StrEnum):
     BFLOAT16 = "bfloat16"
 
 
+class LogitsType(StrEnum):
+    """Number format that a teacher's logits are rounded to before a student learns from them."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+
+
 class OptimizerName(StrEnum):
     """The optimizers that exist; `trainers/optim.py` builds them."""
 
@@ -142,6 +149,7 @@ class RunSpec:
     `co_teachers` if there are any; the body of `init_run` or of `init_weights` (all but the
     classifier) is where training starts. With 0 `epochs`, `init_weights` are the finished network,
     classifier included. `ema_decay` above 0 validates and keeps a moving average of the weights.
+    `logits_dtype` float16 rounds the teachers' logits, which halves what is stored of them.
     """
 
     data: str
@@ -161,6 +169,7 @@ class RunSpec:
     init_weights: Weights | None = None
     co_teachers: tuple[RunSpec, ...] = ()
     ema_decay: float = 0.0
+    logits_dtype: LogitsType = LogitsType.FLOAT32
 
     def __post_init__(self) -> None:
         is_given = self.epochs == 0 and self.init_weights is not None
@@ -253,7 +262,7 @@ def group_id(spec: RunSpec) -> str:
 
 
 LATER_FIELDS: dict[str, dict[str, Any]] = {
-    "": {"co_teachers": (), "ema_decay": 0.0},
+    "": {"co_teachers": (), "ema_decay": 0.0, "logits_dtype": LogitsType.FLOAT32},
     "optimizer": {"decays_norm_and_bias": True},
     "augment": {"random_crop": False, "mixup_alpha": 0.0, "erasing_probability": 0.0},
 }

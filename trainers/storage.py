@@ -41,6 +41,7 @@ from trainers.files import (
     write,
 )
 from trainers.locks import is_held, locked
+from trainers.logits_folder import LogitsFolder
 from trainers.plugin_folder import PluginFolder, read_folder
 from trainers.result import Failure, FileRecord, Manifest, PlanRecord, Result, RunState
 from trainers.spec import SCHEMA_VERSION, RunSpec, from_dict, run_id, to_dict
@@ -199,6 +200,16 @@ class Store:
             return decode(file, Failure) if file is not None and file.exists() else None
         except CorruptFileError:
             return None
+
+    # Teachers' logits
+
+    def logits(self, logits: str) -> LogitsFolder:
+        """One set of them, by its id."""
+        return LogitsFolder(id=logits, folder=self.root / "logits" / logits)
+
+    def logits_ids(self) -> tuple[str, ...]:
+        """All sets, sorted."""
+        return tuple(subfolders(self.root / "logits"))
 
     # Plans
 

@@ -17,6 +17,7 @@ from trainers.averaging import averaged
 from trainers.batches import Batch, EpochViews
 from trainers.checkpoint import copy_state, decode_state
 from trainers.criterion import Criterion
+from trainers.device import autocast
 from trainers.environment import gives_same_numbers
 from trainers.errors import CorruptFileError, SpecError, TrainingError
 from trainers.evaluate import accuracy, cross_entropy, predict
@@ -29,12 +30,15 @@ from trainers.result import Environment, EpochRecord, Result, Split
 from trainers.saved import initial_network
 from trainers.spec import Precision, RunSpec, from_dict, run_id
 from trainers.storage import WEIGHTS, Attempt, Store
+from trainers.teaching import Lessons
 
 
 class Training:
     """Everything of one training that changes from epoch to epoch, and how it is saved and restored."""
 
-    def __init__(self, spec: RunSpec, store: Store, device: torch.device, environment: Environment) -> None:
+    def __init__(
+        self, spec: RunSpec, store: Store, device: torch.device, environment: Environment, lessons: Lessons
+    ) -> None:
         if spec.precision is Precision.FLOAT16 and device.type != "cuda":
             raise SpecError("precision float16 needs a CUDA device; use float32 or bfloat16 here")
         self._spec, self._store, self._device, self._environment = spec, store, device, environment
@@ -42,7 +46,7 @@ class Training:
         self._labels_N = torch.from_numpy(labels)
         self._network = initial_network(spec, store).to(device)
         self._average = averaged(self._network, spec.ema_decay) if spec.ema_decay else None
-        self._criterion = Criterion(spec, store, self._network, device)
+        self._criterion, self._lessons = Criterion(spec, store, self._network, device), lessons
         learned = (*self._network.parameters(), *self._criterion.parameters())
         self._optimizer = build_optimizer(spec.optimizer, learned)
         self._num_steps = max(1, len(labels) // spec.batch_size)
@@ -83,6 +87,7 @@ class Training:
         order_N = torch.randperm(num_images, generator=generator("order", spec.seed, epoch))
         num_classes = self._store.manifest(spec.data).num_classes
         views = EpochViews(self._pictures, self._labels_N, spec.augment, spec.view_seed, epoch, num_classes)
+        taught_NK = self._lessons.logits(epoch, views) if self._lessons.is_heard else None
         losses: list[dict[str, Tensor]] = []
         num_right = torch.zeros((), device=self._device)
         rates: list[float] = []
@@ -92,7 +97,7 @@ class Training:
                 indices_B = order_N[step * spec.batch_size : (step + 1) * spec.batch_size]
                 batch = views.batch(indices_B, self._device)
                 rates.append(self._optimizer.param_groups[0]["lr"])
-                parts, logits_BK = self._step(batch)
+                parts, logits_BK = self._step(batch, None if taught_NK is None else taught_NK[indices_B])
                 losses.append(parts)
                 num_right += (logits_BK.argmax(dim=1) == batch.labels_B).sum()
         figures = {name: torch.stack([parts[name] for parts in losses]).cpu() for name in losses[0]}
@@ -101,11 +106,8 @@ class Training:
         means = {name: values.double().mean().item() for name, values in figures.items()}
         return means, num_right.item() / num_seen, rates[-1]
 
-    def _step(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
-        precision = self._spec.precision
-        dtype = torch.float16 if precision is Precision.FLOAT16 else torch.bfloat16
-        autocast = torch.autocast(self._device.type, dtype=dtype, enabled=precision is not Precision.FLOAT32)
-        parts, logits_BK = self._criterion(batch, autocast)
+    def _step(self, batch: Batch, taught_BK: Tensor | None) -> tuple[dict[str, Tensor], Tensor]:
+        parts, logits_BK = self._criterion(batch, taught_BK, autocast(self._spec.precision, self._device))
         self._optimizer.zero_grad()
         self._scaler.scale(parts["loss"]).backward()  # type: ignore[no-untyped-call]
         self._scaler.step(self._optimizer)

@@ -18,7 +18,7 @@ from PIL import Image
 
 from trainers.execution import Execution
 from trainers.loop import epochs
-from trainers.result import EpochRecord, Manifest, Result, Split
+from trainers.result import Environment, EpochRecord, Manifest, Result, Split
 from trainers.spec import (
     Augment,
     Choice,
@@ -33,6 +33,8 @@ from trainers.spec import (
     run_id,
 )
 from trainers.storage import Attempt, Store
+from trainers.teaching import Lessons
+from trainers.training import Training
 
 MODEL = Choice(name="conv_plain", args={"num_classes": 2, "image_size": 8, "channels": (4, 6), "final_size": 2})
 
@@ -134,6 +136,11 @@ class Lab:
         result = self.store.result(run_id(spec))
         assert result is not None
         return result
+
+    def training(self, spec: RunSpec, environment: Environment, **execution: Any) -> Training:
+        """A training that has not begun, whose parts a test may look at."""
+        lessons = Lessons(spec, self.store, torch.device("cpu"), Execution(**execution), lambda message: None)
+        return Training(spec, self.store, torch.device("cpu"), environment, lessons)
 
     def train_until(self, spec: RunSpec, epoch: int) -> Attempt:
         """An attempt that is interrupted right after an epoch."""

@@ -11,17 +11,22 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainers.batches import Batch
+from trainers.augment import to_float
+from trainers.batches import Batch, EpochViews
 from trainers.criterion import Criterion
 from trainers.errors import SpecError, WeakTeacherError
+from trainers.execution import Execution
 from trainers.measure import num_params
 from trainers.network import build_network
+from trainers.pictures import Pictures
 from trainers.saved import trained_network
-from trainers.spec import Choice, Optimizer, OptimizerName, RunSpec, group_id, run_id
+from trainers.spec import Augment, Choice, Optimizer, OptimizerName, RunSpec, group_id, run_id
 from trainers.storage import WEIGHTS
+from trainers.teaching import Lessons
 
 CPU = torch.device("cpu")
-IMAGES, LABELS = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 1, 0])
+PIXELS = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
+IMAGES, LABELS = to_float(torch.from_numpy(PIXELS)), torch.tensor([0, 1, 1, 0])
 BATCH = Batch(images_BCHW=IMAGES, labels_B=LABELS, targets=LABELS)
 WIDE = Choice(name="conv_plain", args={"num_classes": 2, "image_size": 8, "channels": (5, 7), "final_size": 2})
 ATTENTION = Choice(name="attention", args={"attention_weight": 10.0})
@@ -56,15 +61,23 @@ def test_an_ensemble_teaches_the_mean_of_its_logits(
     lab: Any, make_spec: Any, teacher: RunSpec, second: RunSpec
 ) -> None:
     student = make_spec(data=teacher.data, teacher=teacher, co_teachers=(second,))
-    loss, network = criterion(lab, student)
-    parts, logits_BK = loss(BATCH, nullcontext())
+    views = EpochViews(Pictures(PIXELS), LABELS, Augment(), 0, 1, 2)
+    taught_NK = Lessons(student, lab.store, CPU, Execution(), print).logits(1, views)
     with torch.no_grad():
         one, two = (trained_network(spec, lab.store)(IMAGES).double().numpy() for spec in (teacher, second))
+    np.testing.assert_allclose(taught_NK.numpy(), (one + two) / 2, rtol=1e-5)
+    assert not (one == two).any()
+
+
+def test_a_student_learns_from_the_logits_that_it_is_given(lab: Any, make_spec: Any, teacher: RunSpec) -> None:
+    loss, network = criterion(lab, make_spec(data=teacher.data, teacher=teacher))
+    taught_BK = torch.tensor([[1.0, 2.0], [3.0, -1.0], [0.0, 0.5], [2.0, 2.0]])
+    parts, logits_BK = loss(BATCH, taught_BK, nullcontext())
+    with torch.no_grad():
         own = network.train()(IMAGES).double().numpy()
-    p, q = (np.exp(z / 4) / np.exp(z / 4).sum(axis=1, keepdims=True) for z in ((one + two) / 2, own))
+    p, q = (np.exp(z / 4) / np.exp(z / 4).sum(axis=1, keepdims=True) for z in (taught_BK.double().numpy(), own))
     assert parts["distillation"].item() == pytest.approx(16 * (p * np.log(p / q)).sum(axis=1).mean(), rel=1e-4)
     np.testing.assert_allclose(logits_BK.detach().numpy(), own, atol=1e-5)
-    assert not (one == two).any()
 
 
 def test_all_teachers_of_an_ensemble_are_parents_and_their_weights_are_recorded(
@@ -112,9 +125,9 @@ def test_a_student_that_is_its_teacher_attends_alike(lab: Any, make_spec: Any, t
     loss, network = criterion(lab, student)
     network.body.load_state_dict(trained_network(teacher, lab.store).body.state_dict())
     network.eval()
-    assert loss(BATCH, nullcontext())[0]["attention"].item() == pytest.approx(0, abs=1e-9)
+    assert loss(BATCH, None, nullcontext())[0]["attention"].item() == pytest.approx(0, abs=1e-9)
     network.train()
-    assert loss(BATCH, nullcontext())[0]["attention"].item() > 1e-6
+    assert loss(BATCH, None, nullcontext())[0]["attention"].item() > 1e-6
 
 
 def test_the_projection_of_a_hint_is_no_part_of_the_student(lab: Any, make_spec: Any, teacher: RunSpec) -> None:
@@ -129,12 +142,10 @@ def test_the_projection_of_a_hint_is_no_part_of_the_student(lab: Any, make_spec:
 
 
 def test_the_projection_is_trained_beside_the_student(lab: Any, make_spec: Any, teacher: RunSpec) -> None:
-    from trainers.training import Training
-
     student = make_spec(data=teacher.data, teacher=teacher, objective=HINT)
-    training = Training(student, lab.store, CPU, lab.store.result(run_id(teacher)).environment)
+    training = lab.training(student, lab.store.result(run_id(teacher)).environment)
     before = {name: values.clone() for name, values in training._criterion.state().items()}
-    training._step(BATCH)
+    training._step(BATCH, None)
     after = training._criterion.state()
     assert set(before) == {"projection.weight", "projection.bias"}
     assert all(not torch.equal(after[name], values) for name, values in before.items())

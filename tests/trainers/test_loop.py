@@ -434,9 +434,9 @@ def test_a_teacher_is_frozen_and_in_evaluation_mode(
 ) -> None:
     seen, real = [], Training._step
 
-    def watched(self: Training, batch: Batch) -> Any:
-        (network,) = self._criterion.teacher_networks
-        outcome = real(self, batch)
+    def watched(self: Training, batch: Batch, taught_BK: Tensor | None) -> Any:
+        (network,) = self._lessons._networks.values()
+        outcome = real(self, batch, taught_BK)
         seen.append((network.training, [p.grad is None and not p.requires_grad for p in network.parameters()]))
         state = network.body.state_dict()
         assert all(torch.equal(state[key], value) for key, value in weights(lab, teacher).items())
@@ -452,24 +452,35 @@ def test_teacher_and_student_see_the_same_view(
     lab: Any, make_spec: Any, teacher: RunSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     student = make_spec(data=teacher.data, teacher=teacher, epochs=1)
-    training = Training(student, lab.store, torch.device("cpu"), lab.store.result(run_id(teacher)).environment)
-    seen: dict[str, list[Tensor]] = {"student": [], "teacher": []}
-    for name, network in (("student", training._network), ("teacher", training._criterion.teacher_networks[0])):
-        network.register_forward_pre_hook(lambda module, args, name=name: seen[name].append(args[0].clone()))
+    training = lab.training(student, lab.store.result(run_id(teacher)).environment)
+    taught = training._lessons._network(teacher)
+    steps: list[tuple[Tensor, Tensor]] = []
+    real = Training._step
+
+    def watched(self: Training, batch: Batch, taught_BK: Tensor) -> Any:
+        steps.append((batch.images_BCHW.clone(), taught_BK))
+        return real(self, batch, taught_BK)
+
+    monkeypatch.setattr(Training, "_step", watched)
     training._train(1)
-    assert len(seen["teacher"]) == 3
-    assert all(torch.equal(*pair) for pair in zip(seen["student"], seen["teacher"], strict=True))
+    assert len(steps) == 3
+    for images_BCHW, taught_BK in steps:
+        with torch.no_grad():
+            torch.testing.assert_close(taught(images_BCHW), taught_BK, rtol=1e-4, atol=1e-6)
 
 
 def test_a_student_that_copies_a_finished_teacher_starts_without_soft_loss(
     lab: Any, make_spec: Any, teacher: RunSpec
 ) -> None:
     student = make_spec(data=teacher.data, teacher=teacher)
-    training = Training(student, lab.store, torch.device("cpu"), lab.store.result(run_id(teacher)).environment)
+    training = lab.training(student, lab.store.result(run_id(teacher)).environment)
     training._network.body.load_state_dict(weights(lab, teacher))
     training._network.eval()
     labels = torch.tensor([0, 1, 0, 1])
-    parts, _ = training._step(Batch(images_BCHW=torch.rand(4, 3, 8, 8), labels_B=labels, targets=labels))
+    images = torch.rand(4, 3, 8, 8)
+    with torch.no_grad():
+        taught_BK = training._lessons._network(teacher)(images)
+    parts, _ = training._step(Batch(images_BCHW=images, labels_B=labels, targets=labels), taught_BK)
     assert parts["distillation"].item() == pytest.approx(0, abs=1e-6)
 
 

@@ -47,8 +47,8 @@ def test_validation_and_the_saved_weights_are_the_averages(
     validated: list[dict[str, Tensor]] = []
     real_step, real_predict = Training._step, evaluate.predict
 
-    def step(self: Training, batch: Any) -> Any:
-        outcome = real_step(self, batch)
+    def step(self: Training, *given: Any) -> Any:
+        outcome = real_step(self, *given)
         states.append(clone(self._network.body))
         return outcome
 

@@ -1,0 +1,128 @@
+"""One teacher's logits on disk: a file per epoch, whose name holds its checksum, so that a file is whole or not there.
+
+    <store>/logits/<id>/request.json                    what is wanted (the latest, longest request)
+                        attempts/<token>/               logs and failures of the jobs that write here
+                        <source>/epoch-000001-<SHA-256>.npy     (N, K), in the order of the pictures
+
+A source is a teacher's very weights together with the hardware and versions that ran them: what another teacher or
+another machine would say differently, be it in the last bit, lies in another folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from trainers.attempt import Attempt
+from trainers.errors import CorruptFileError
+from trainers.files import decode, encode_record, file_digest, subfolders, write
+from trainers.result import Failure
+from trainers.spec import to_dict
+from trainers.teacher_logits import LogitsRequest
+
+Logits = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogitsFolder:
+    """The logits of one set, `id`, that jobs write and students read."""
+
+    id: str
+    folder: Path
+
+    @property
+    def is_requested(self) -> bool:
+        """Whether a job was ever planned for this set."""
+        return self._request_file.exists()
+
+    @property
+    def _request_file(self) -> Path:
+        return self.folder / "request.json"
+
+    def request(self) -> LogitsRequest:
+        """What is to be written here; CorruptFileError if that cannot be read."""
+        return decode(self._request_file, LogitsRequest)
+
+    def write_request(self, request: LogitsRequest) -> None:
+        """Ask for a set, or for more epochs of it; another driver may have asked for more already."""
+        try:
+            if self.request().num_epochs >= request.num_epochs:
+                return
+        except CorruptFileError:
+            pass
+        write(self._request_file, encode_record(to_dict(request)))
+
+    # Attempts to write it
+
+    def attempts(self) -> tuple[Attempt, ...]:
+        """All attempts, oldest first."""
+        folder = self.folder / "attempts"
+        return tuple(Attempt(run=self.id, token=token, folder=folder / token) for token in subfolders(folder))
+
+    def begin_attempt(self) -> Attempt:
+        """A new, empty attempt that nobody else writes to."""
+        token = f"{len(self.attempts()) + 1:04d}-{uuid.uuid4().hex[:8]}"
+        attempt = Attempt(run=self.id, token=token, folder=self.folder / "attempts" / token)
+        attempt.folder.mkdir(parents=True)
+        return attempt
+
+    def finish(self, attempt: Attempt) -> None:
+        """Say that an attempt came to its end."""
+        write(attempt.folder / "done.json", encode_record({"attempt": attempt.token}))
+
+    def is_finished_by(self, attempt: Attempt) -> bool:
+        """Whether an attempt came to its end."""
+        return (attempt.folder / "done.json").exists()
+
+    # Epochs, by their source
+
+    def epochs(self, source: str) -> frozenset[int]:
+        """The epochs that are there, counted from 1."""
+        return frozenset(int(file.name.split("-")[1]) for file in self._of(source).glob("epoch-*.npy"))
+
+    def write_epoch(self, source: str, epoch: int, logits_NK: Logits) -> None:
+        """Publish the logits of one epoch as one step."""
+        buffer = io.BytesIO()
+        np.save(buffer, logits_NK)
+        digest = hashlib.sha256(buffer.getbuffer()).hexdigest()
+        write(self._of(source) / f"epoch-{epoch:06d}-{digest}.npy", buffer.getvalue())
+
+    def read_epoch(self, source: str, epoch: int) -> Logits | None:
+        """The logits (N, K) of one epoch, mapped into memory; None if they are not there.
+
+        CorruptFileError for a file that is not what was written. Writing to the array changes no file.
+        """
+        file = next(self._of(source).glob(f"epoch-{epoch:06d}-*.npy"), None)
+        if file is None:
+            return None
+        try:
+            is_intact = file_digest(file) == file.stem.rpartition("-")[2]
+            logits_NK: Logits | None = np.load(file, mmap_mode="c") if is_intact else None
+        except (OSError, ValueError) as error:
+            raise CorruptFileError(f"{file} cannot be read: {error}") from error
+        if logits_NK is None:
+            raise CorruptFileError(f"{file} does not match its checksum")
+        return logits_NK
+
+    def remove_epoch(self, source: str, epoch: int) -> None:
+        """Take a damaged epoch away, so that it is written anew."""
+        for file in self._of(source).glob(f"epoch-{epoch:06d}-*.npy"):
+            file.unlink(missing_ok=True)
+
+    def failure(self) -> Failure | None:
+        """Why the newest attempt failed; None if it did not."""
+        attempts = self.attempts()
+        file = attempts[-1].folder / "failure.json" if attempts else None
+        try:
+            return decode(file, Failure) if file is not None and file.exists() else None
+        except CorruptFileError:
+            return None
+
+    def _of(self, source: str) -> Path:
+        return self.folder / source
