@@ -1,4 +1,4 @@
-"""Distilled pictures per second on one core: a notebook's loop, torchdistill, and ours with a live and a cached teacher.
+"""Distilled pictures per second on one core: a notebook's loop, torchdistill, ours with a live and a cached teacher.
 
     python tests/benchmarks/kd.py [--sizes 32,128] [--batch-sizes 32,128] [--rounds 3] [--out FOLDER] [--quick]
 
@@ -75,7 +75,9 @@ def main() -> None:
         options.sizes, options.batch_sizes, options.epochs, options.rounds, options.limit = "32", "32", 2, 1, 400
     _pin_to_one_core()
     with tempfile.TemporaryDirectory() as folder:
-        rows = [row for size in _numbers(options.sizes) for row in _rows(make_case(options, size, Path(folder)), options)]
+        rows = [
+            row for size in _numbers(options.sizes) for row in _rows(make_case(options, size, Path(folder)), options)
+        ]
     tables.write_table("kd", rows, options.out)
 
 

@@ -37,7 +37,9 @@ def run(words: Sequence[str], environment: Mapping[str, str] = ONE_THREAD, stdin
     done = subprocess.run(words, input=stdin, capture_output=True, text=True, env={**os.environ, **environment})
     seconds = time.perf_counter() - start
     if done.returncode:
-        raise RuntimeError(f"{' '.join(words)}: exit code {done.returncode}\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
+        raise RuntimeError(
+            f"{' '.join(words)}: exit code {done.returncode}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
+        )
     return seconds
 
 

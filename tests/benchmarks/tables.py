@@ -50,9 +50,10 @@ def _text(value: Cell) -> str:
 
 
 def spread(name: str, values: Iterable[float]) -> dict[str, float]:
-    """Median, smallest and largest of the rounds, as three columns: `name`, `name min`, `name max`."""
+    """The median of the rounds and, where there is more than one, the smallest and the largest, as columns."""
     measured = list(values)
-    return {name: statistics.median(measured), f"{name} min": min(measured), f"{name} max": max(measured)}
+    ends = {f"{name}, min": min(measured), f"{name}, max": max(measured)} if len(measured) > 1 else {}
+    return {name: statistics.median(measured), **ends}
 
 
 def machine_line() -> str:

@@ -46,9 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
     def validate() -> float:
         return notebook_loop.evaluate(student, box.val_data_loader)
 
-    notebook_loop.write(
-        options, student, notebook_loop.run_epochs(options, student, train_epoch, num_images, validate)
-    )
+    notebook_loop.write(options, student, notebook_loop.run_epochs(options, student, train_epoch, num_images, validate))
 
 
 def build_box(options: argparse.Namespace, student: nn.Module) -> DistillationBox:
