@@ -1,4 +1,4 @@
-"""torchdistill's released package as its examples use it: a DistillationBox from a configuration, driven epoch by epoch.
+"""torchdistill's released package as its examples use it: a DistillationBox from a configuration, epoch by epoch.
 
     python tests/benchmarks/peers/torchdistill_loop.py --data FOLDER --teacher teacher.pt --out student.pt
 
