@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,7 @@ def test_a_model_that_is_not_here_or_is_another_now_is_named(
         ("gone", Choice(name="mine"), PluginError, "is a model that is not here: unknown model 'mine'; have: "),
         ("changed", narrower, WeightsError, "do not fit trainers/models/conv_plain.py, which has changed since"),
     ):
-        spec = type(trained)(**{**vars(trained), "model": model})
+        spec = replace(trained, model=model)
         with monkeypatch.context() as patch:
             patch.setattr("trainers.storage.Store.spec", lambda store, run, spec=spec: spec)
             patch.setattr("trainers.saved.run_id", lambda spec: run_id(trained))
