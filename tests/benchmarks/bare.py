@@ -87,9 +87,11 @@ def _row(arguments: argparse.Namespace, views: str, device: torch.device) -> dic
         bare = _bare_epoch(spec, arguments.steps, device)
         training._train(1)
         bare()
-        pairs = []
-        for number in range(arguments.rounds):
-            pairs.append((_seconds(bare, device), _seconds(lambda: training._train(2 + number), device)))
+        epochs = iter(range(2, arguments.rounds + 2))
+        pairs = [
+            (_seconds(bare, device), _seconds(lambda: training._train(next(epochs)), device))
+            for _ in range(arguments.rounds)
+        ]
     ratios = [bare_seconds / loop_seconds for bare_seconds, loop_seconds in pairs]
     num_images = arguments.steps * arguments.batch
     return {
