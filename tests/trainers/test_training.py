@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -149,3 +151,28 @@ def test_a_checkpoint_of_an_earlier_version_is_not_used_and_said_to_be(lab: Any,
     attempt.write_checkpoint(1, encode_state(state))
     assert lab.train(spec).resumed_from_epochs == ()
     assert "was made by other code; not used" in lab.store.attempts(run_id(spec))[-1].log_file.read_text()
+
+
+# What is left in the process
+
+
+@pytest.mark.parametrize("name", ["kd", "hint"])
+def test_a_training_that_is_over_is_out_of_memory(
+    lab: Any, make_spec: Any, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    teacher = make_spec(data=lab.data(), epochs=5, seed=7)
+    lab.train(teacher)
+    networks: list[weakref.ref[torch.nn.Module]] = []
+    real = Training.__init__
+
+    def watched(self: Training, *args: Any) -> None:
+        real(self, *args)
+        networks.extend(map(weakref.ref, (self._network, *self._criterion.teacher_networks)))
+
+    monkeypatch.setattr(Training, "__init__", watched)
+    gc.disable()
+    try:
+        lab.train(make_spec(data=teacher.data, teacher=teacher, objective=Choice(name=name), epochs=1))
+        assert [network() for network in networks] == [None, None]
+    finally:
+        gc.enable()
