@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sweeps.estimates import Estimates
+from sweeps.history import read_history
 from sweeps.passes import Pass, Setup
 from sweeps.request import ExecutionRequest
 from sweeps.sweep import Sweep, git_state, left_to_run, run_passes, set_aside_stale
@@ -71,25 +73,34 @@ def carry_out(
     if not to_run:
         _record(sweep, store, command)
         return 0
-    from sweeps.progress import Board, BoardProgress, LiveTable, Phase
+    from sweeps.board import Board, Phase
+    from sweeps.progress import BoardProgress, LiveTable
     from trainers.measure import check_networks
 
     keep_weights(store, sweep.plan, sweep.pretraining, sweep.request.teacher)
-    check_networks(decision.job.spec.model for decision in to_run.values())
+    num_macs = check_networks(decision.job.spec.model for decision in to_run.values())
     with ExitStack() as stack:
         machines, execute = _executor(request, store, stack, say)
-        setup = _setup(sweep, request, machines)
+        setup = _setup(
+            sweep,
+            request,
+            machines,
+            Estimates(history=read_history(store), num_images=sweep.num_images, num_macs=num_macs),
+        )
         setup.check_feasible(decision.job for decision in to_run.values())
         _record(sweep, store, command)
         set_aside_stale(store, to_run)
-        board = Board(sweep.plan, set(sweep.plan.by_id) - set(to_run), setup.num_slots(sweep.plan), setup.epoch_cost)
+        done = set(sweep.plan.by_id) - set(to_run)
+        extra = setup.estimates.history.extra_seconds
+        board = Board(sweep.plan, done, setup.num_slots(sweep.plan), setup.epoch_seconds, extra)
         is_live = console.is_terminal and not request.quiet
         if is_live:
             stack.enter_context(LiveTable(board, console))
         end = end_of(started, request.max_hours)
-        limit = TimeLimit(end=end, clock=time.monotonic, seconds_left=board.job_seconds_left)
+        limit = TimeLimit(end=end, clock=time.monotonic, seconds_left=board.measured_seconds_left)
         progress = BoardProgress(board, silent if is_live else say)
         run_passes(sweep, store, set(to_run), setup, progress, execute, limit.allows)
+    say(progress.summary())
     return 0 if request.max_hours is None else board.count(Phase.WAITING)
 
 
@@ -99,12 +110,12 @@ def _record(sweep: Sweep, store: Store, command: str) -> None:
     store.write_plan(sweep.record(command))
 
 
-def _setup(sweep: Sweep, request: ExecutionRequest, machines: tuple[Resources, ...]) -> Setup:
+def _setup(sweep: Sweep, request: ExecutionRequest, machines: tuple[Resources, ...], estimates: Estimates) -> Setup:
     """What every pass needs to know of the request and the machines."""
     return Setup(
         resources=request.resources(has_gpu=any(machine.gpus for machine in machines)),
         machines=machines,
-        num_images=sweep.num_images,
+        estimates=estimates,
         max_concurrent=1 if request.serial else request.max_concurrent,
         allow_weak_teacher=request.allow_weak_teacher,
         git=git_state(Path(__file__).parent),

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sweeps.admission import Ledger
+from sweeps.board import Phase
+from sweeps.estimates import Estimates, Place
 from sweeps.frontier import Frontier
 from sweeps.plan import Job, Plan, blocked_by
-from sweeps.progress import Phase, Progress
-from sweeps.resources import RELATIVE_COST, Resources
+from sweeps.progress import Progress
+from sweeps.resources import Resources
 from sweeps.time_limit import always
 from trainers.errors import ResourceError
 from trainers.execution import Execution
@@ -20,11 +22,11 @@ from trainers.storage import Store, now
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """How a sweep is carried out; nothing here changes a number. `num_images` (training, by data) is for estimates."""
+    """How a sweep is carried out; nothing here changes a number. `estimates` decide what starts first."""
 
     resources: Mapping[Role, Resources]
     machines: tuple[Resources, ...]
-    num_images: Mapping[str, int] = field(default_factory=dict)
+    estimates: Estimates = field(default_factory=Estimates)
     max_concurrent: int | None = None
     allow_weak_teacher: bool = False
     git: tuple[str, bool] = ("", False)
@@ -45,13 +47,18 @@ class Setup:
             plugins=self.plugins,
         )
 
-    def epoch_cost(self, job: Job) -> float:
-        """Rough duration of an epoch, relative to other jobs'."""
-        return RELATIVE_COST[job.role] * self.num_images.get(job.spec.data, 1)
+    def place(self, job: Job) -> Place:
+        """Where a job runs, as estimates tell places apart."""
+        request = self.request(job)
+        return Place(device="cuda" if request.gpus else "cpu", num_threads=request.num_threads)
+
+    def epoch_seconds(self, job: Job) -> float:
+        """Estimated duration of an epoch."""
+        return self.estimates.epoch_seconds(job.spec, job.role, self.place(job))
 
     def cost(self, job: Job) -> float:
-        """Rough duration of a job, relative to others': decides what starts first."""
-        return job.spec.epochs * self.epoch_cost(job)
+        """Estimated seconds of a job: decides what starts first."""
+        return self.estimates.seconds(job.spec, job.role, self.place(job))
 
     def check_feasible(self, jobs: Iterable[Job]) -> None:
         """ResourceError for a job that no machine could ever run; Ray would wait for it for ever."""

@@ -29,10 +29,18 @@ TRAINING = {
 SOURCES = {f"trainers.{name}" for name in ("images", "folders", "downloads", "cifar")}
 PREPARING = {f"trainers.{name}" for name in ("selection", "coverage", "decoding", "leaks", "arrays")}
 PLANNING = {f"sweeps.{name}" for name in ("plan", "recipes", "resources", "context", "pretraining", "admission")}
-PLANNING |= {"sweeps.frontier", "sweeps.graph", "sweeps.grid", "sweeps.jobs", "sweeps.request", "sweeps.time_limit"}
-RUNNING = {
-    f"sweeps.{name}" for name in ("searcher", "execute", "progress", "passes", "serial", "trial", "sweep", "weights")
+PLANNING |= {
+    "sweeps.frontier",
+    "sweeps.graph",
+    "sweeps.grid",
+    "sweeps.estimates",
+    "sweeps.history",
+    "sweeps.jobs",
+    "sweeps.request",
+    "sweeps.time_limit",
 }
+RUNNING = {f"sweeps.{name}" for name in ("searcher", "execute", "passes", "serial", "trial", "sweep", "weights")}
+RUNNING |= {"sweeps.progress", "sweeps.board", "sweeps.forecast"}
 TORCH, IMAGES = {"torch", "torchvision", "safetensors"}, {"numpy", "PIL", "pyarrow"}
 TABLES = {"pandas", "pyarrow", "numpy", "scipy", "rich", "plotly", "matplotlib"}
 
@@ -80,6 +88,10 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.plan": RECORDS | {"sweeps.graph"},
     "sweeps.recipes": RECORDS,
     "sweeps.resources": RECORDS,
+    "sweeps.estimates": LANGUAGE,
+    "sweeps.history": RECORDS | {"sweeps.estimates", "msgspec", "pyarrow"},
+    "sweeps.forecast": set(),
+    "sweeps.board": LANGUAGE | {"sweeps.plan", "sweeps.estimates"},
     "sweeps.context": RECORDS | {"sweeps.plan", "sweeps.recipes"},
     "sweeps.grid": RECORDS | {"sweeps.plan", "sweeps.recipes", "sweeps.context"},
     "sweeps.request": RECORDS
@@ -95,7 +107,7 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.sweep": RECORDS | PLANNING | RUNNING | {"trainers.images", "trainers.prepare"},
     "sweeps.weights": RECORDS | {"sweeps.plan", "sweeps.pretraining", "trainers.pretrained"},
     "sweeps.trial": RECORDS | {"trainers.execution", "trainers.loop"},
-    "sweeps.passes": RECORDS | PLANNING | {"sweeps.progress", "trainers.execution"},
+    "sweeps.passes": RECORDS | PLANNING | {"sweeps.progress", "sweeps.board", "trainers.execution"},
     "sweeps.serial": RECORDS | PLANNING | RUNNING | {"torch"},
     "sweeps.searcher": RECORDS | PLANNING | {"ray"},
     "sweeps.execute": RECORDS | PLANNING | RUNNING | {"trainers.execution", "ray"},

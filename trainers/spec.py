@@ -227,7 +227,7 @@ def to_dict(spec: Any) -> dict[str, Any]:
 
 
 def _unfolded(value: Any) -> Any:
-    """Dataclasses as dicts, at every depth (`dataclasses.asdict` copies every leaf, which plans of 10,000 jobs feel)."""
+    """Dataclasses as dicts, at every depth (`dataclasses.asdict` copies every leaf: slow for 10,000 jobs)."""
     if isinstance(value, (list, tuple)):
         return type(value)(map(_unfolded, value))
     if isinstance(value, dict):

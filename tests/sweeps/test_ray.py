@@ -15,9 +15,10 @@ from typing import Any
 import psutil
 import pytest
 
+from sweeps.board import Board
 from sweeps.passes import Pass, Setup
 from sweeps.plan import make_plan
-from sweeps.progress import Board, BoardProgress
+from sweeps.progress import BoardProgress
 from sweeps.resources import default_resources
 from trainers.result import Started
 from trainers.storage import WEIGHTS, Store
