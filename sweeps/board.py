@@ -41,6 +41,7 @@ class Line:
     started_at: float = 0.0
     since: float = 0.0
     train_seconds: float = 0.0
+    starts_process: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -70,7 +71,8 @@ class Board:
     """The state of every job and how long the rest will take.
 
     `epoch_seconds` estimates an epoch, `extra_seconds` is what a job takes besides. An estimate is corrected by how
-    those of the same kind compare with what this run measured, or those of all kinds.
+    those of the same kind compare with what this run measured, or those of all kinds. Jobs that start before any has
+    ended are the first of their processes, which take `startup_seconds`; the others find one.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Board:
         num_slots: int,
         epoch_seconds: Callable[[Job], float],
         extra_seconds: float = 0.0,
+        startup_seconds: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._plan, self._num_slots, self._clock = plan, max(1, num_slots), clock
@@ -91,6 +94,7 @@ class Board:
         self._paces: dict[Kind, Pace] = defaultdict(Pace)
         self._overall = Pace()
         self._expected_extra, self._extras = extra_seconds, list[float]()
+        self._startup_seconds, self._num_started, self._num_ended = startup_seconds, 0, 0
 
     def started(self, run: str) -> None:
         """A job was given its resources."""
@@ -98,6 +102,8 @@ class Board:
         self._turn(line, Phase.RUNNING)
         line.started_at = line.since = self._clock()
         line.train_seconds = 0.0
+        line.starts_process = self._num_ended == 0
+        self._num_started += 1
 
     def epoch(self, run: str, epoch: int, validation_accuracy: float, epoch_seconds: float) -> None:
         """A job finished an epoch; its last one is what counts."""
@@ -113,7 +119,8 @@ class Board:
     def ended(self, run: str, phase: Phase, note: str) -> None:
         """A job is done, failed or blocked, and why."""
         line = self.lines[run]
-        if phase is Phase.DONE and line.phase is Phase.RUNNING:
+        self._num_ended += 1
+        if phase is Phase.DONE and line.phase is Phase.RUNNING and not line.starts_process:
             insort(self._extras, max(0.0, self._clock() - line.started_at - line.train_seconds))
         self._turn(line, phase)
         line.note = note
@@ -126,7 +133,8 @@ class Board:
         """Estimate for the whole sweep: the longest chain, or all work over the slots."""
         rest = {run: self.job_seconds_left(run) for run, line in self.lines.items() if line.is_open}
         chains = self._plan.longest_paths(lambda job: rest.get(job.id, 0.0)) if rest else {}
-        return max([sum(rest.values()) / self._num_slots, *chains.values()])
+        startup = 0.0 if self._num_started or not rest else self._startup_seconds
+        return startup + max([sum(rest.values()) / self._num_slots, *chains.values()])
 
     def job_seconds_left(self, run: str) -> float:
         """Estimate for one job: from its own epochs, else from the estimate, corrected by what was measured."""
@@ -135,7 +143,9 @@ class Board:
             return 0.0
         per_epoch = line.epoch_seconds or line.estimated_epoch_seconds * self._correction(line.kind)
         gone = self._clock() - line.since if line.phase is Phase.RUNNING else 0.0
-        return max(0.0, per_epoch * line.num_epochs_left + self._extra_seconds - gone)
+        is_starting = line.starts_process and line.train_seconds == 0
+        extra = self._extra_seconds + (self._startup_seconds if is_starting else 0.0)
+        return max(0.0, per_epoch * line.num_epochs_left + extra - gone)
 
     def measured_seconds_left(self, run: str) -> float | None:
         """The same, once this run has measured anything: before, an estimate may be a guess."""

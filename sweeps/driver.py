@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
+PROCESS_SECONDS = 4.0
+"""Of a worker's process until its first job can begin: most of it is the import of torch."""
+
 
 def introduce(sweep: Sweep, store: Store, say: Say) -> None:
     """Say what data and what pretraining a plan rests on and what a grid made of it."""
@@ -91,8 +94,14 @@ def carry_out(
         _record(sweep, store, command)
         set_aside_stale(store, to_run)
         done = set(sweep.plan.by_id) - set(to_run)
-        extra = setup.estimates.history.extra_seconds
-        board = Board(sweep.plan, done, setup.num_slots(sweep.plan), setup.epoch_seconds, extra)
+        board = Board(
+            sweep.plan,
+            done,
+            setup.num_slots(sweep.plan),
+            setup.epoch_seconds,
+            extra_seconds=setup.estimates.history.extra_seconds,
+            startup_seconds=0.0 if request.serial else PROCESS_SECONDS,
+        )
         is_live = console.is_terminal and not request.quiet
         if is_live:
             stack.enter_context(LiveTable(board, console))

@@ -90,6 +90,10 @@ class History:
         """Seconds of a job outside its epochs, typically; 0 without runs."""
         return median(run.extra_seconds for run in self.runs) if self.runs else 0.0
 
+    def has_seen(self, device: str) -> bool:
+        """Whether any of them ran on such a device."""
+        return any(run.device == device for run in self.runs)
+
     def of_kind(self, kind: Kind, place: Place) -> float | None:
         """Seconds per picture of this kind; on as many threads if there were such runs."""
         exact = self._by_kind.get((kind, place.device, place.num_threads))

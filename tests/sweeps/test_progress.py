@@ -42,13 +42,21 @@ def test_before_the_first_epoch_the_estimate_stands_as_it_was_made(plan: Plan) -
 
 
 def test_what_a_job_takes_besides_its_epochs_is_measured_and_what_a_running_one_has_had_is_gone(plan: Plan) -> None:
-    """5 s of an epoch of 4 s and 1 s besides are gone; the variant took 9 s, of them 6 s of epochs: 3 s besides."""
+    """The teacher starts a process (2 s), so 5 s of 4 x 4 + 1 + 2 s are gone; that it did says nothing of others.
+
+    The variant took 9 s, of them 6 s of epochs: 3 s besides.
+    """
     seconds = 0.0
-    board = Board(plan, (), 1, epoch_cost, extra_seconds=1.0, clock=lambda: seconds)
+    board = Board(plan, (), 1, epoch_cost, extra_seconds=1.0, startup_seconds=2.0, clock=lambda: seconds)
     teacher, variant = ids(plan)["teacher"], ids(plan)["variant"]
+    assert board.seconds_left() == pytest.approx(2.0 + 16.0 + 15.0 + 6.0 + 3 * 1.0)
     board.started(teacher)
     seconds = 5.0
-    assert board.job_seconds_left(teacher) == pytest.approx(4 * 4.0 + 1.0 - 5.0)
+    assert board.job_seconds_left(teacher) == pytest.approx(4 * 4.0 + 1.0 + 2.0 - 5.0)
+    for epoch in range(1, 5):
+        board.epoch(teacher, epoch, 0.5, 4.0)
+    board.ended(teacher, Phase.DONE, "")
+    assert board.job_seconds_left(variant) == pytest.approx(6 * 1.0 + 1.0)
     board.started(variant)
     seconds = 14.0
     for epoch in range(1, 7):
