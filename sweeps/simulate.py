@@ -21,7 +21,7 @@ from sweeps.passes import Setup
 from sweeps.replay import read_recording
 from sweeps.request import read_options
 from sweeps.resources import Resources, default_resources
-from sweeps.simulation import Policy, Simulated, Task, World, lower_bound, shared_work, simulate
+from sweeps.simulation import Policy, Simulated, Task, World, lower_bound, shared_work, simulate, tail_bound
 from sweeps.sweep import GetData, Sweep, data_or_placeholder, make_sweep
 from trainers.errors import ResourceError, SweepError
 from trainers.prepare import DataRequest
@@ -184,6 +184,8 @@ def _show(workload: Workload, world: World, policies: Sequence[Policy]) -> None:
     print(f"{len(tasks)} jobs: {workload.words}; planned in {workload.planning_seconds:.1f} s")
     print(f"{len(world.machines)} machines of {machine.cpus:g} CPUs and {machine.gpus:g} GPUs")
     print(f"lower bound {format_seconds(bound)}: the longer of the longest chain and all work over all devices")
+    tails = format_seconds(tail_bound(tasks, world.machines))
+    print(f"a tighter one {tails}: what a chain waits for must be done that much earlier")
     if workload.measured_seconds is not None:
         print(f"measured makespan {workload.measured_seconds:.1f} s")
     print("\n| policy | makespan | over the bound | utilisation | lost work | restarts | simulated in |")

@@ -88,6 +88,22 @@ def shared_work(tasks: Sequence[Task], machines: Sequence[Resources]) -> float:
     return max(on_cpus, sum(task.seconds * task.request.gpus for task in tasks) / gpus if gpus else 0.0)
 
 
+def tail_bound(tasks: Sequence[Task], machines: Sequence[Resources]) -> float:
+    """A tighter bound: what has a chain of so many seconds below it must be done so many seconds before the end."""
+    by_id = {task.id: task for task in tasks}
+    children = children_of(list(by_id), {task.id: task.parents for task in tasks})
+    paths = longest_paths(list(by_id), [children], lambda run: by_id[run].seconds)
+    tails = sorted(((paths[task.id] - task.seconds, task) for task in tasks), key=lambda pair: -pair[0])
+    cpus, gpus = (sum(getattr(machine, name) for machine in machines) for name in ("cpus", "gpus"))
+    bound = lower_bound(tasks, machines)
+    on_cpus = on_gpus = 0.0
+    for tail, task in tails:
+        on_cpus += task.seconds * task.request.cpus / cpus
+        on_gpus += task.seconds * task.request.gpus / gpus if gpus else 0.0
+        bound = max(bound, tail + on_cpus, tail + on_gpus)
+    return bound
+
+
 def _stages(tasks: Sequence[Task]) -> Iterator[list[Task]]:
     """Tasks by their depth in the graph."""
     depth: dict[str, int] = {}

@@ -112,6 +112,11 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.searcher": RECORDS | PLANNING | {"ray"},
     "sweeps.execute": RECORDS | PLANNING | RUNNING | {"trainers.execution", "ray"},
     "sweeps.arguments": set(),
+    "sweeps.simulation": {"sweeps.admission", "sweeps.frontier", "sweeps.graph", "sweeps.resources"},
+    "sweeps.replay": RECORDS | {"sweeps.simulation", "sweeps.resources"},
+    "sweeps.simulate": RECORDS
+    | PLANNING
+    | {"sweeps.simulation", "sweeps.replay", "sweeps.passes", "sweeps.forecast", "sweeps.sweep", "trainers.prepare"},
     # layer 6': what came out
     "analysis.*": RECORDS | TABLES | {"analysis"},
     # layer 9
