@@ -29,6 +29,7 @@ from trainers.storage import Store
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sweeps.outlook import Outlook
     from sweeps.plan import Decision
     from sweeps.sweep import Sweep
 
@@ -39,12 +40,16 @@ STORE = "petite-store"
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Planned:
-    """A sweep before it runs: `decisions` by run id; `num_params` by run id, {} unless a budget asks for them."""
+    """A sweep before it runs: `decisions` by run id; `num_params` by run id, {} unless a budget asks for them.
+
+    `outlook` has the estimated seconds of what would run, and sums them up in words.
+    """
 
     sweep: Sweep
     store: Store
     decisions: Mapping[str, Decision]
     num_params: Mapping[str, int]
+    outlook: Outlook
 
     def __repr__(self) -> str:
         num_runs = sum(decision.will_run for decision in self.decisions.values())
@@ -61,7 +66,8 @@ class Planned:
             job, by_id = decision.job, self.sweep.plan.by_id
             parents = [by_id[parent].name for parent in job.parents]
             row = {"job": job.name, "role": job.role.value, "waits_for": parents, "will_run": decision.will_run}
-            rows.append({**row, "reason": decision.reason, "num_params": self.num_params.get(run), "run_id": run})
+            counts = {"num_params": self.num_params.get(run), "estimated_seconds": self.outlook.seconds.get(run)}
+            rows.append({**row, "reason": decision.reason, **counts, "run_id": run})
         return pd.DataFrame(rows)
 
 
@@ -92,18 +98,24 @@ class Outcome:
 def plan(*, store: str | Path = STORE, **options: Unpack[Options]) -> Planned:
     """What `run` would do with the same arguments, and why. Writes nothing, prepares nothing, starts nothing.
 
-    Gives a Planned: `.jobs`, a table with one row per job, and, with `budget_params`, `.num_params`.
+    Gives a Planned: `.jobs`, a table with one row per job, its estimated seconds included, and, with `budget_params`,
+    `.num_params`.
     """
     from sweeps.budget import count_params
+    from sweeps.history import read_history
+    from sweeps.outlook import look_ahead
     from sweeps.sweep import data_or_placeholder, make_sweep, with_plugins
 
-    request, _ = read_options(options)
+    request, execution = read_options(options)
     request = with_plugins(request, None)
     place = _store(store)
     place.check_version()
     sweep = make_sweep(place, request, data_or_placeholder(place))
     num_params = count_params(sweep.plan) if request.budget_params is not None and sweep.knows_classes else {}
-    return Planned(sweep=sweep, store=place, decisions=sweep.decisions(place), num_params=num_params)
+    decisions = sweep.decisions(place)
+    left = [decision.job for decision in decisions.values() if decision.will_run]
+    outlook = look_ahead(left, sweep.num_images, read_history(place), execution)
+    return Planned(sweep=sweep, store=place, decisions=decisions, num_params=num_params, outlook=outlook)
 
 
 def run(*, store: str | Path = STORE, command: str | None = None, **options: Unpack[Options]) -> Outcome:

@@ -92,7 +92,11 @@ class History:
 
     def has_seen(self, device: str) -> bool:
         """Whether any of them ran on such a device."""
-        return any(run.device == device for run in self.runs)
+        return device in self._devices
+
+    @cached_property
+    def _devices(self) -> frozenset[str]:
+        return frozenset(run.device for run in self.runs)
 
     def of_kind(self, kind: Kind, place: Place) -> float | None:
         """Seconds per picture of this kind; on as many threads if there were such runs."""
@@ -160,7 +164,8 @@ class Estimates:
         return spec.epochs * self.epoch_seconds(spec, role, place) + self.history.extra_seconds
 
     def image_seconds(self, kind: Kind, role: Role, place: Place, pixels: int) -> float:
-        """Per training picture."""
+        """Per training picture. Where no run had such a device, a CPU's stand in for it: they still compare."""
+        place = place if self.history.has_seen(place.device) else Place(num_threads=place.num_threads)
         key = (kind, role, place)
         if key not in self._known:
             measured = self.history.of_kind(kind, place)

@@ -14,15 +14,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sweeps.estimates import Estimates, History, Place
+from sweeps.estimates import Estimates, History
 from sweeps.forecast import format_seconds
 from sweeps.history import read_history
+from sweeps.outlook import tasks_of
 from sweeps.passes import Setup
 from sweeps.replay import read_recording
 from sweeps.request import read_options
 from sweeps.resources import Resources, default_resources
 from sweeps.simulation import Policy, Simulated, Task, World, lower_bound, shared_work, simulate, tail_bound
-from sweeps.sweep import GetData, Sweep, data_or_placeholder, make_sweep
+from sweeps.sweep import GetData, data_or_placeholder, make_sweep
 from trainers.errors import ResourceError, SweepError
 from trainers.prepare import DataRequest
 from trainers.result import Manifest, Split
@@ -46,10 +47,10 @@ class Workload:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line: exit code 0, or 2 with one line on stderr."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     try:
-        world = _world(options)
-        workload = _replayed(options) if options.replay else _planned(options, world)
+        world = world_of(options)
+        workload = _replayed(options) if options.replay else planned(options, world)
         _show(workload, world, [Policy(name) for name in options.policy or Policy])
     except (SweepError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -57,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The options of the command."""
     parser = argparse.ArgumentParser(
         prog="python -m sweeps.simulate", description=(__doc__ or "").partition("\n")[0], allow_abbrev=False
     )
@@ -95,7 +97,7 @@ def _count(text: str) -> int:
     return number
 
 
-def _world(options: argparse.Namespace) -> World:
+def world_of(options: argparse.Namespace) -> World:
     """ResourceError for numbers that make no machine."""
     for name in ("gpus", "failures_per_day", "startup_seconds"):
         if not 0 <= getattr(options, name) < float("inf"):
@@ -118,7 +120,8 @@ def _replayed(options: argparse.Namespace) -> Workload:
     )
 
 
-def _planned(options: argparse.Namespace, world: World) -> Workload:
+def planned(options: argparse.Namespace, world: World) -> Workload:
+    """A sweep as it would be planned; its data may be a number of pictures alone."""
     start = time.perf_counter()
     is_known = options.durations != "estimates"
     store = _existing(options.durations) if is_known else Store("petite-store")
@@ -127,7 +130,13 @@ def _planned(options: argparse.Namespace, world: World) -> Workload:
         {"sweep": options.sweep, "seeds": list(range(options.seeds)), "recipe": options.recipe, "data": options.data}
     )
     sweep = make_sweep(store, request, _counted(data_or_placeholder(store), options.images))
-    tasks = tasks_of(sweep, history, world.machines)
+    setup = Setup(
+        resources=default_resources(has_gpu=options.gpus > 0),
+        machines=world.machines,
+        estimates=Estimates(history=history, num_images=sweep.num_images),
+    )
+    setup.check_feasible(sweep.plan.jobs)
+    tasks = tasks_of(sweep.plan.jobs, setup)
     sweep.record("")
     how = f"from {len(history.runs)} runs of {options.durations}" if history.runs else "estimated by role"
     return Workload(
@@ -151,30 +160,6 @@ def _counted(get_data: GetData, num_images: int) -> GetData:
         return manifest if manifest.num_images else replace(manifest, num_images={Split.TRAIN.value: num_images})
 
     return counted
-
-
-def tasks_of(sweep: Sweep, history: History, machines: tuple[Resources, ...]) -> tuple[Task, ...]:
-    """The jobs of a sweep as a run would ask for them; ResourceError for one that no machine could run."""
-    has_gpu = any(machine.gpus for machine in machines)
-    estimates = Estimates(history=history, num_images=sweep.num_images)
-    setup = Setup(resources=default_resources(has_gpu=has_gpu), machines=machines, estimates=estimates)
-    setup.check_feasible(sweep.plan.jobs)
-    return tuple(
-        Task(
-            id=job.id,
-            request=setup.request(job),
-            epoch_seconds=estimates.epoch_seconds(job.spec, job.role, _measured_place(setup.place(job), history)),
-            num_epochs=job.spec.epochs,
-            extra_seconds=history.extra_seconds,
-            parents=job.parents,
-        )
-        for job in sweep.plan.jobs
-    )
-
-
-def _measured_place(place: Place, history: History) -> Place:
-    """The CPU's durations stand in for a GPU's where no run had one; makespans then compare, but mean nothing alone."""
-    return place if history.has_seen(place.device) else Place()
 
 
 def _show(workload: Workload, world: World, policies: Sequence[Policy]) -> None:

@@ -50,6 +50,7 @@ class World:
     """Machines, and what goes wrong with them: `startup_seconds` is what a new process costs its first job."""
 
     machines: tuple[Resources, ...]
+    max_concurrent: int | None = None
     failures_per_day: float = 0.0
     startup_seconds: float = 0.0
     seed: int = 0
@@ -150,6 +151,7 @@ class _Clock:
             lambda run: self._tasks[run].request,
             self._ledger,
             lambda run: cost(self._tasks[run]),
+            max_concurrent=self._world.max_concurrent,
         )
         self._start(frontier)
         while self._running:

@@ -113,17 +113,22 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.execute": RECORDS | PLANNING | RUNNING | {"trainers.execution", "ray"},
     "sweeps.arguments": set(),
     "sweeps.simulation": {"sweeps.admission", "sweeps.frontier", "sweeps.graph", "sweeps.resources"},
+    "sweeps.outlook": RECORDS | PLANNING | {"sweeps.simulation", "sweeps.passes", "sweeps.forecast"},
     "sweeps.replay": RECORDS | {"sweeps.simulation", "sweeps.resources"},
     "sweeps.simulate": RECORDS
     | PLANNING
-    | {"sweeps.simulation", "sweeps.replay", "sweeps.passes", "sweeps.forecast", "sweeps.sweep", "trainers.prepare"},
+    | {"sweeps.simulation", "sweeps.replay", "sweeps.passes", "sweeps.forecast", "sweeps.sweep", "trainers.prepare"}
+    | {"sweeps.outlook"},
     # layer 6': what came out
     "analysis.*": RECORDS | TABLES | {"analysis"},
     # layer 9
     "sweeps.budget": RECORDS | {"sweeps.plan", "trainers.measure"},
     "sweeps.driver": RECORDS | PLANNING | RUNNING | {"rich", "trainers.measure"},
-    "sweeps.api": RECORDS | PLANNING | RUNNING | {"sweeps.budget", "sweeps.driver", "analysis", "rich", "pandas"},
-    "sweeps.show": RECORDS | PLANNING | {"sweeps.api", "sweeps.budget", "sweeps.progress", "rich"},
+    "sweeps.api": RECORDS
+    | PLANNING
+    | RUNNING
+    | {"sweeps.budget", "sweeps.driver", "sweeps.outlook", "analysis", "rich", "pandas"},
+    "sweeps.show": RECORDS | PLANNING | {"sweeps.api", "sweeps.budget", "sweeps.progress", "sweeps.forecast", "rich"},
     "sweeps.run_all": WORDS | {"sweeps.arguments", "sweeps.plan", "sweeps.api", "sweeps.show", "analysis", "rich"},
 }
 
