@@ -1,7 +1,7 @@
 """How long a training takes: work (multiply-accumulates) times seconds per unit of work, from what was measured. Pure.
 
 First choice: runs of the same kind. Else the sum of its networks, each as fast as trainings of it were. Else its
-multiply-accumulates at the store's typical speed. Else a guess by role, from ResNet18 and the student on one core.
+multiply-accumulates and pixels, as much slower or faster than on our core as the store's runs were. Else its role.
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ SECONDS_PER_IMAGE = {Role.PRETRAIN: 3.5e-3, Role.TEACHER: 3.5e-3, Role.STUDENT: 
 """Of a training, by role: ResNet18, the student and the variants at 32 pixels on one core of an AMD EPYC."""
 
 PIXELS = 32
+"""Of a side, that those figures are for."""
+
+SECONDS_PER_SQUARE, SECONDS_PER_MAC = 7e-4, 7.3e-11
+"""Of a training, per picture of 32 pixels and per multiply-accumulate: a line near those figures (within 1.7 times)."""
 
 NEWEST = 15
 """Of runs of one kind, how many count: older ones were trained by older code."""
@@ -62,6 +66,7 @@ class Measured:
     device: str
     num_threads: int
     seconds_per_image: float
+    pixels: int = PIXELS
     extra_seconds: float = 0.0
     finished_at: str = ""
 
@@ -107,9 +112,9 @@ class History:
         """Seconds per picture of training this network alone, at any batch size."""
         return self._by_network.get((network, precision, place.device))
 
-    def per_mac(self, precision: str, place: Place) -> float | None:
-        """Typical seconds per multiply-accumulate, over all networks."""
-        return self._per_mac.get((precision, place.device))
+    def slowness(self, precision: str, place: Place) -> float:
+        """How much longer than `rough_seconds` trainings typically took, over all networks; 1 without any."""
+        return self._slowness.get((precision, place.device), 1.0)
 
     @cached_property
     def _by_kind(self) -> dict[Hashable, float]:
@@ -121,13 +126,12 @@ class History:
         return _medians(self._alone, lambda run: (run.kind.network, run.kind.precision, run.device))
 
     @cached_property
-    def _per_mac(self) -> dict[Hashable, float]:
-        scaled = [(run, run.seconds_per_image / (TRAINING * run.num_macs)) for run in self._alone if run.num_macs]
-        places = {(run.kind.precision, run.device) for run, _ in scaled}
-        return {
-            place: median(speed for run, speed in scaled if (run.kind.precision, run.device) == place)
-            for place in places
-        }
+    def _slowness(self) -> dict[Hashable, float]:
+        ratios: dict[Hashable, list[float]] = defaultdict(list)
+        for run in self._alone:
+            rough = rough_seconds(run.num_macs, run.pixels)
+            ratios[run.kind.precision, run.device].append(run.seconds_per_image / rough)
+        return {place: median(of) for place, of in ratios.items()}
 
     @cached_property
     def _alone(self) -> tuple[Measured, ...]:
@@ -185,10 +189,16 @@ class Estimates:
     def _training(self, network: str, role: Role, precision: str, place: Place, pixels: int) -> float:
         measured = self.history.of_network(network, precision, place)
         macs = self.num_macs.get(network) or self.history.num_macs.get(network)
-        speed = self.history.per_mac(precision, place)
         if measured is not None:
             return measured
-        return TRAINING * macs * speed if macs and speed else SECONDS_PER_IMAGE[role] * (pixels / PIXELS) ** 2
+        if macs:
+            return rough_seconds(macs, pixels) * self.history.slowness(precision, place)
+        return SECONDS_PER_IMAGE[role] * (pixels / PIXELS) ** 2
+
+
+def rough_seconds(num_macs: int, pixels: int) -> float:
+    """Of training a network on one picture, on our core: what grows with its maps, and its arithmetic."""
+    return SECONDS_PER_SQUARE * (pixels / PIXELS) ** 2 + SECONDS_PER_MAC * num_macs
 
 
 def _pixels(model: Choice) -> int:

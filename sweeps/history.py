@@ -58,7 +58,13 @@ def _measured(rows: list[dict[str, Any]]) -> Iterator[Measured]:
             spec = decode(row["spec_json"])
             if 0 < seconds < math.inf:
                 yield _run(row, spec, seconds)
-        except (TypeError, ValueError, ZeroDivisionError, msgspec.MsgspecError):  # not finished, not trained, or alien
+        except (
+            TypeError,
+            ValueError,
+            KeyError,
+            ZeroDivisionError,
+            msgspec.MsgspecError,
+        ):  # not finished, not trained, or alien
             continue
 
 
@@ -77,6 +83,7 @@ def _run(row: Mapping[str, Any], spec: _Spec, seconds_per_image: float) -> Measu
         device=str(row["device"]),
         num_threads=int(row["num_threads"]),
         seconds_per_image=seconds_per_image,
+        pixels=int(str(spec.model.args["image_size"])),
         extra_seconds=_extra_seconds(row),
         finished_at=str(row["finished_at"]),
     )

@@ -35,7 +35,7 @@ def test_a_run_gives_its_kind_and_its_seconds(make_spec: Any, tmp_path: Path) ->
     (run,) = read_history(store).runs
     finished = "2026-01-01T10:00:12.500+00:00"
     expected = {"num_macs": 7, "device": "cpu", "num_threads": 2, "extra_seconds": 2.5, "finished_at": finished}
-    assert run == Measured(kind=kind_of(spec), seconds_per_image=0.05, **expected)
+    assert run == Measured(kind=kind_of(spec), seconds_per_image=0.05, pixels=16, **expected)
 
 
 @pytest.mark.parametrize(
