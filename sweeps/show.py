@@ -32,10 +32,10 @@ def show_plan(planned: Planned, console: Console) -> None:
     table = Table(box=None, padding=(0, 1))
     for title in ("job", "role", "waits for"):
         table.add_column(title, no_wrap=title != "waits for", overflow="fold")
+    table.add_column("takes", no_wrap=True, justify="right")
     if budget is not None:
         table.add_column("parameters", no_wrap=True, justify="right")
     table.add_column("runs")
-    table.add_column("takes", no_wrap=True, justify="right")
     table.add_column("why", overflow="fold")
     for run, decision in planned.decisions.items():
         params = [] if budget is None else [_params(planned, run, budget)]
@@ -52,11 +52,10 @@ def _cells(planned: Planned, decision: Decision, width: int) -> tuple[list[Text]
     parents = ", ".join(planned.sweep.plan.by_id[parent].name for parent in job.parents)
     verdict = Text("yes", style="bold") if decision.will_run else Text("no", style="dim")
     seconds = planned.outlook.seconds.get(job.id)
-    takes = "" if not decision.will_run else "?" if seconds is None else f"~{format_seconds(seconds)}"
+    takes = "" if seconds is None else f"~{format_seconds(seconds)}"
     also = f"; also: {', '.join(job.also)}" if job.also else ""
-    return [Text(shown_name(job.name, width)), Text(job.role.value), Text(parents)], [
+    return [Text(shown_name(job.name, width)), Text(job.role.value), Text(parents), Text(takes)], [
         verdict,
-        Text(takes),
         Text(decision.reason + also),
     ]
 
