@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sweeps.estimates import Estimates
+from sweeps.estimates import Estimates, network
 from sweeps.history import read_history
 from sweeps.passes import Pass, Setup
 from sweeps.request import ExecutionRequest
@@ -81,7 +81,8 @@ def carry_out(
     from trainers.measure import check_networks
 
     keep_weights(store, sweep.plan, sweep.pretraining, sweep.request.teacher)
-    num_macs = check_networks(decision.job.spec.model for decision in to_run.values())
+    counted = check_networks(decision.job.spec.model for decision in to_run.values())
+    num_macs = {network(model): count for model, count in counted}
     with ExitStack() as stack:
         machines, execute = _executor(request, store, stack, say)
         setup = _setup(

@@ -52,10 +52,10 @@ def num_macs(model: Choice) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-def check_networks(models: Iterable[Choice]) -> dict[str, int]:
-    """Multiply-accumulates of each different network, by its canonical JSON.
+def check_networks(models: Iterable[Choice]) -> tuple[tuple[Choice, int], ...]:
+    """Each different network with its multiply-accumulates.
 
     SpecError for the first that cannot be built or cannot take its pictures.
     """
     different = {canonical_json(to_dict(model)): model for model in models}
-    return {text: num_macs(model) for text, model in different.items()}
+    return tuple((model, num_macs(model)) for model in different.values())

@@ -90,6 +90,7 @@ def test_where_pictures_are_not_counted_jobs_still_compare(make_spec: Any) -> No
 def test_a_kind_knows_what_decides_the_speed_and_nothing_else(make_spec: Any) -> None:
     spec = make_spec()
     assert kind_of(spec) == kind_of(make_spec(seed=3, lr=0.1, epochs=9))
+    assert kind_of(make_spec(model=Choice(name="student", args={"num_classes": 9, "image_size": 16}))) == kind_of(spec)
     others = [{"batch_size": 16}, {"model": BIG}, {"precision": Precision.FLOAT16}, {"teacher": spec}]
     kinds: set[Kind] = {kind_of(make_spec(**change)) for change in others}
     assert len(kinds | {kind_of(spec)}) == 5
