@@ -35,6 +35,7 @@ _FROM_RESULT = (
     "train_seconds",
     "images_per_second",
     "has_mixed_environment",
+    "reads_logits",
     "started_at",
     "finished_at",
 )

@@ -70,6 +70,7 @@ RUNS_SCHEMA = pa.schema(
         pa.field("images_per_second", pa.float64()),
         pa.field("num_attempts", pa.int64()),
         pa.field("has_mixed_environment", pa.bool_()),
+        pa.field("reads_logits", pa.bool_()),
         pa.field("host", pa.string()),
         pa.field("device", pa.string()),
         pa.field("hardware", pa.string()),
@@ -100,6 +101,7 @@ CURVES_SCHEMA = pa.schema(
         pa.field("learning_rate", pa.float64()),
         pa.field("images_per_second", pa.float64()),
         pa.field("epoch_seconds", pa.float64()),
+        pa.field("reads_logits", pa.bool_()),
     ]
 )
 """One row per run and epoch (counted from 1), of unfinished runs too."""

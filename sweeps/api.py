@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sweeps.logits_job import LogitsJob
+    from sweeps.outlook import Outlook
     from sweeps.plan import Decision
     from sweeps.sweep import Sweep
 
@@ -42,13 +43,15 @@ STORE = "petite-store"
 class Planned:
     """A sweep before it runs: `decisions` by run id; `num_params` by run id, {} unless a budget asks for them.
 
-    `logits` are of teachers and would be written once for several students.
+    `logits` are of teachers and would be written once for several students; `outlook` has the estimated seconds of what
+    would run, and sums them up in words.
     """
 
     sweep: Sweep
     store: Store
     decisions: Mapping[str, Decision]
     num_params: Mapping[str, int]
+    outlook: Outlook
     logits: tuple[LogitsJob, ...] = ()
 
     def __repr__(self) -> str:
@@ -66,7 +69,8 @@ class Planned:
             job, by_id = decision.job, self.sweep.plan.by_id
             parents = [by_id[parent].name for parent in job.parents]
             row = {"job": job.name, "role": job.role.value, "waits_for": parents, "will_run": decision.will_run}
-            rows.append({**row, "reason": decision.reason, "num_params": self.num_params.get(run), "run_id": run})
+            counts = {"num_params": self.num_params.get(run), "estimated_seconds": self.outlook.seconds.get(run)}
+            rows.append({**row, "reason": decision.reason, **counts, "run_id": run})
         return pd.DataFrame(rows)
 
 
@@ -97,9 +101,12 @@ class Outcome:
 def plan(*, store: str | Path = STORE, **options: Unpack[Options]) -> Planned:
     """What `run` would do with the same arguments, and why. Writes nothing, prepares nothing, starts nothing.
 
-    Gives a Planned: `.jobs`, a table with one row per job, and, with `budget_params`, `.num_params`.
+    Gives a Planned: `.jobs`, a table with one row per job, its estimated seconds included, and, with `budget_params`,
+    `.num_params`.
     """
     from sweeps.budget import count_params
+    from sweeps.history import read_history
+    from sweeps.outlook import look_ahead
     from sweeps.share_logits import share_logits
     from sweeps.sweep import data_or_placeholder, make_sweep, with_plugins
 
@@ -111,8 +118,16 @@ def plan(*, store: str | Path = STORE, **options: Unpack[Options]) -> Planned:
     num_params = count_params(sweep.plan) if request.budget_params is not None and sweep.knows_classes else {}
     decisions = sweep.decisions(place)
     to_run = {run for run, decision in decisions.items() if decision.will_run}
-    logits = share_logits(sweep.plan, to_run, execution.teacher_logits, sweep.num_images).logits
-    return Planned(sweep=sweep, store=place, decisions=decisions, num_params=num_params, logits=logits)
+    shared = share_logits(sweep.plan, to_run, execution.teacher_logits, sweep.num_images)
+    outlook = look_ahead(shared, to_run, sweep.num_images, read_history(place), execution)
+    return Planned(
+        sweep=sweep,
+        store=place,
+        decisions=decisions,
+        num_params=num_params,
+        outlook=outlook,
+        logits=shared.logits,
+    )
 
 
 def run(*, store: str | Path = STORE, command: str | None = None, **options: Unpack[Options]) -> Outcome:

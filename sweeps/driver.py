@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeps import allocator
+from sweeps.estimates import Estimates, network
+from sweeps.history import read_history
 from sweeps.passes import Pass, Setup
 from sweeps.plan import Plan
 from sweeps.request import ExecutionRequest
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from sweeps.resources import Resources
 
 Say = Callable[[str], None]
+
+PROCESS_SECONDS = 4.0
+"""Of a worker's process until its first job can begin: most of it is the import of torch."""
 
 
 def introduce(sweep: Sweep, store: Store, say: Say) -> None:
@@ -76,27 +81,39 @@ def carry_out(
     if not to_run:
         _record(sweep, store, command)
         return 0
-    from sweeps.progress import Board, BoardProgress, LiveTable, Phase
+    from sweeps.board import Board, Phase
+    from sweeps.progress import BoardProgress, LiveTable
     from trainers.measure import check_networks
 
     keep_weights(store, sweep.plan, sweep.pretraining, sweep.request.teacher)
-    check_networks(decision.job.spec.model for decision in to_run.values())
+    counted = check_networks(decision.job.spec.model for decision in to_run.values())
+    num_macs = {network(model): count for model, count in counted}
     with ExitStack() as stack:
         machines, execute = _executor(request, store, stack, say)
-        setup = _setup(sweep, request, machines)
+        estimates = Estimates(history=read_history(store), num_images=sweep.num_images, num_macs=num_macs)
         plan = _with_logits(sweep, store, set(to_run), request.teacher_logits, say)
+        setup = _setup(sweep, request, machines, estimates, plan)
         unfinished = {*to_run, *(job.id for job in plan.logits)}
         setup.check_feasible(plan.tasks[task] for task in unfinished)
         _record(sweep, store, command)
         set_aside_stale(store, to_run)
-        board = Board(plan, set(plan.tasks) - unfinished, setup.num_slots(plan), setup.epoch_cost)
+        board = Board(
+            plan,
+            set(plan.tasks) - unfinished,
+            setup.num_slots(plan),
+            setup.epoch_seconds,
+            setup.kind,
+            extra_seconds=estimates.history.extra_seconds,
+            startup_seconds=0.0 if request.serial else PROCESS_SECONDS,
+        )
         is_live = console.is_terminal and not request.quiet
         if is_live:
             stack.enter_context(LiveTable(board, console))
         end = end_of(started, request.max_hours)
-        limit = TimeLimit(end=end, clock=time.monotonic, seconds_left=board.job_seconds_left)
+        limit = TimeLimit(end=end, clock=time.monotonic, seconds_left=board.measured_seconds_left)
         progress = BoardProgress(board, silent if is_live else say)
         run_passes(plan, store, unfinished, setup, progress, execute, limit.allows)
+    say(progress.summary())
     return 0 if request.max_hours is None else board.count(Phase.WAITING)
 
 
@@ -118,17 +135,20 @@ def _record(sweep: Sweep, store: Store, command: str) -> None:
     store.write_plan(sweep.record(command))
 
 
-def _setup(sweep: Sweep, request: ExecutionRequest, machines: tuple[Resources, ...]) -> Setup:
+def _setup(
+    sweep: Sweep, request: ExecutionRequest, machines: tuple[Resources, ...], estimates: Estimates, plan: Plan
+) -> Setup:
     """What every pass needs to know of the request and the machines."""
     return Setup(
         resources=request.resources(has_gpu=any(machine.gpus for machine in machines)),
         machines=machines,
-        num_images=sweep.num_images,
+        estimates=estimates,
         max_concurrent=1 if request.serial else request.max_concurrent,
         allow_weak_teacher=request.allow_weak_teacher,
         git=git_state(Path(__file__).parent),
         plugins=sweep.request.plugins,
         reads_logits=request.teacher_logits is not TeacherLogits.NEVER,
+        readers=plan.wishes.keys(),
     )
 
 

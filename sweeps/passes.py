@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from sweeps.admission import Ledger
+from sweeps.board import Phase
+from sweeps.estimates import Estimates, Kind, Place, kind_of, kind_of_logits
 from sweeps.frontier import Frontier
 from sweeps.logits_job import LogitsJob
 from sweeps.plan import Plan, Task, blocked_by
-from sweeps.progress import Phase, Progress
-from sweeps.resources import RELATIVE_COST, Resources
+from sweeps.progress import Progress
+from sweeps.resources import Resources
 from sweeps.time_limit import always
 from trainers.errors import ResourceError
 from trainers.execution import Execution
@@ -22,16 +24,20 @@ from trainers.storage import Attempt, Store, now
 
 @dataclass(frozen=True, kw_only=True)
 class Setup:
-    """How a sweep is carried out; nothing here changes a number. `num_images` (training, by data) is for estimates."""
+    """How a sweep is carried out; nothing here changes a number. `estimates` decide what starts first.
+
+    `readers` are the runs whose teachers' logits are written for them.
+    """
 
     resources: Mapping[Role, Resources]
     machines: tuple[Resources, ...]
-    num_images: Mapping[str, int] = field(default_factory=dict)
+    estimates: Estimates = field(default_factory=Estimates)
     max_concurrent: int | None = None
     allow_weak_teacher: bool = False
     git: tuple[str, bool] = ("", False)
     plugins: str = ""
     reads_logits: bool = True
+    readers: Collection[str] = ()
 
     def request(self, job: Task) -> Resources:
         """What a job asks for; logits as many CPUs as those who read them, whose last bits threads may change."""
@@ -51,15 +57,27 @@ class Setup:
             reads_logits=self.reads_logits,
         )
 
-    def epoch_cost(self, job: Task) -> float:
-        """Rough duration of an epoch, relative to other jobs'."""
+    def place(self, job: Task) -> Place:
+        """Where a job runs, as estimates tell places apart."""
+        request = self.request(job)
+        return Place(device="cuda" if request.gpus else "cpu", num_threads=request.num_threads)
+
+    def kind(self, job: Task) -> Kind:
+        """Jobs of one kind take equally long per picture."""
         if isinstance(job, LogitsJob):
-            return RELATIVE_COST[Role.TEACHER] / 3 * self.num_images.get(job.request.spec.data, 1)
-        return RELATIVE_COST[job.role] * self.num_images.get(job.spec.data, 1)
+            return kind_of_logits(job.request.spec)
+        return kind_of(job.spec, reads_logits=job.id in self.readers)
+
+    def epoch_seconds(self, job: Task) -> float:
+        """Estimated duration of an epoch."""
+        if isinstance(job, LogitsJob):
+            return self.estimates.logits_seconds(job.request.spec, self.place(job))
+        reads_logits = job.id in self.readers
+        return self.estimates.epoch_seconds(job.spec, job.role, self.place(job), reads_logits=reads_logits)
 
     def cost(self, job: Task) -> float:
-        """Rough duration of a job, relative to others': decides what starts first."""
-        return job.num_epochs * self.epoch_cost(job)
+        """Estimated seconds of a job, what is outside of epochs included: decides what starts first."""
+        return job.num_epochs * self.epoch_seconds(job) + self.estimates.history.extra_seconds
 
     def check_feasible(self, jobs: Iterable[Task]) -> None:
         """ResourceError for a job that no machine could ever run; Ray would wait for it for ever."""

@@ -1,14 +1,9 @@
-"""What a person sees while a sweep runs: a live table on a terminal, one line per event elsewhere.
-
-`Board` keeps the state and estimates; it is told the time, so that it can be tested.
-"""
+"""What a person sees while a sweep runs: a live table on a terminal, one line per event elsewhere."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable
 from typing import Protocol
 
 from rich.console import Console, Group
@@ -17,75 +12,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sweeps.plan import Plan, Task
-
-
-class Phase(StrEnum):
-    """Where a job is, in the words of the table."""
-
-    DONE = "done"
-    RUNNING = "running"
-    WAITING = "waiting"
-    FAILED = "FAILED"
-    BLOCKED = "BLOCKED"
-
+from sweeps.board import Board, Line, Phase
+from sweeps.forecast import Forecasts, format_seconds
 
 STYLES = {Phase.DONE: "green", Phase.RUNNING: "cyan", Phase.FAILED: "bold red", Phase.BLOCKED: "yellow"}
 
+URGENT_FIRST = (Phase.FAILED, Phase.RUNNING, Phase.BLOCKED, Phase.WAITING, Phase.DONE)
 
-@dataclass
-class Line:
-    """One job as the board knows it; seconds per epoch are None until one was seen."""
-
-    job: Task
-    phase: Phase = Phase.WAITING
-    num_epochs_done: int = 0
-    validation_accuracy: float | None = None
-    epoch_seconds: float | None = None
-    note: str = ""
-
-    @property
-    def num_epochs_left(self) -> int:
-        """Epochs still to train."""
-        return 0 if self.phase not in (Phase.WAITING, Phase.RUNNING) else self.job.num_epochs - self.num_epochs_done
-
-
-class Board:
-    """The state of every job and how long the rest will take."""
-
-    def __init__(self, plan: Plan, done: Iterable[str], num_slots: int, epoch_cost: Callable[[Task], float]) -> None:
-        self._plan, self._num_slots, self._epoch_cost = plan, max(1, num_slots), epoch_cost
-        finished = set(done)
-        self.lines = {
-            job.id: Line(job=job, phase=Phase.DONE, note="was done") if job.id in finished else Line(job=job)
-            for job in plan.tasks.values()
-        }
-
-    def count(self, phase: Phase) -> int:
-        """How many jobs are in a phase."""
-        return sum(line.phase is phase for line in self.lines.values())
-
-    def seconds_left(self) -> float | None:
-        """Estimate for the whole sweep: the longest chain, or all work over the slots; None before any epoch."""
-        if not any(line.epoch_seconds for line in self.lines.values()):
-            return None
-        rest = {run: self.job_seconds_left(run) or 0.0 for run in self.lines}
-        chains = self._plan.longest_paths(lambda job: rest[job.id])
-        return max([sum(rest.values()) / self._num_slots, *chains.values()])
-
-    def job_seconds_left(self, run: str) -> float | None:
-        """Estimate for one job from its own epochs, else from those of others, scaled by cost."""
-        line = self.lines[run]
-        per_epoch = line.epoch_seconds or self._typical_epoch_seconds(line)
-        return None if per_epoch is None else per_epoch * line.num_epochs_left
-
-    def _typical_epoch_seconds(self, line: Line) -> float | None:
-        seen = [other for other in self.lines.values() if other.epoch_seconds is not None]
-        alike = [other for other in seen if other.job.label == line.job.label] or seen
-        if not alike:
-            return None
-        units = [(other.epoch_seconds or 0.0) / self._epoch_cost(other.job) for other in alike]
-        return sum(units) / len(units) * self._epoch_cost(line.job)
+FEW_JOBS, SECONDS_BETWEEN_FORECASTS = 500, 1.0
+"""An estimate of the whole sweep looks at every job: for up to so many at every event, else so often."""
 
 
 class Progress(Protocol):
@@ -102,37 +37,48 @@ class Progress(Protocol):
 
 
 class BoardProgress:
-    """Keeps a board up to date and shows every event through `show` (a line) or `refresh` (the table)."""
+    """Keeps a board up to date and shows every event through `show`; remembers what was foreseen of the whole sweep."""
 
-    def __init__(self, board: Board, show: Callable[[str], None]) -> None:
-        self.board, self._show, self._start = board, show, time.monotonic()
+    def __init__(self, board: Board, show: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self.board, self._show, self._clock, self._start = board, show, clock, clock()
+        self.forecasts = Forecasts()
+        self._foresee()
 
     def started(self, run: str) -> None:
         """A job was given its resources."""
-        line = self.board.lines[run]
-        line.phase = Phase.RUNNING
-        self._say(line, "started")
+        self.board.started(run)
+        self._say(run, "started")
 
     def epoch(self, run: str, epoch: int, validation_accuracy: float | None, epoch_seconds: float) -> None:
         """A job finished an epoch."""
-        line = self.board.lines[run]
-        line.num_epochs_done, line.validation_accuracy = epoch, validation_accuracy
-        line.epoch_seconds = epoch_seconds
+        self.board.epoch(run, epoch, validation_accuracy, epoch_seconds)
         left = format_seconds(self.board.job_seconds_left(run))
         accuracy = "" if validation_accuracy is None else f", validation {validation_accuracy:.1%}"
-        self._say(line, f"epoch {epoch}/{line.job.num_epochs}{accuracy}, {left} left")
+        self._say(run, f"epoch {epoch}/{self.board.lines[run].job.num_epochs}{accuracy}, {left} left")
 
     def ended(self, run: str, phase: Phase, note: str) -> None:
         """A job is done, failed or blocked, and why."""
-        line = self.board.lines[run]
-        line.phase, line.note = phase, note
-        self._say(line, f"{phase.value} {note}".strip())
+        self.board.ended(run, phase, note)
+        self._say(run, f"{phase.value} {note}".strip())
 
-    def _say(self, line: Line, event: str) -> None:
+    def summary(self) -> str:
+        """How good the estimates of the whole sweep were, now that it is over."""
+        return self.forecasts.against(self._clock() - self._start)
+
+    def _foresee(self) -> float:
+        elapsed, left = self._clock() - self._start, self.board.seconds_left()
+        self.forecasts.add(elapsed, left)
+        return left
+
+    def _say(self, run: str, event: str) -> None:
+        elapsed = self._clock() - self._start
+        is_due = len(self.board.lines) <= FEW_JOBS or elapsed >= self.forecasts.last.at + SECONDS_BETWEEN_FORECASTS
+        left = self._foresee() if is_due else max(0.0, self.forecasts.last.total - elapsed)
         done, total = self.board.count(Phase.DONE), len(self.board.lines)
-        left = format_seconds(self.board.seconds_left())
-        elapsed = format_seconds(time.monotonic() - self._start)
-        self._show(f"[{elapsed}] {line.job.name}: {event} ({done}/{total} jobs done, sweep {left} left)")
+        self._show(
+            f"[{format_seconds(elapsed)}] {self.board.lines[run].job.name}: {event} "
+            f"({done}/{total} jobs done, sweep {format_seconds(left)} left)"
+        )
 
 
 class LiveTable:
@@ -173,9 +119,9 @@ class LiveTable:
 
 
 def _most_interesting(lines: list[Line], most: int) -> list[Line]:
-    order = (Phase.FAILED, Phase.RUNNING, Phase.BLOCKED, Phase.WAITING, Phase.DONE)
-    chosen = sorted(lines, key=lambda line: order.index(line.phase))[:most]
-    return [line for line in lines if line in chosen]
+    order = {phase: place for place, phase in enumerate(URGENT_FIRST)}
+    chosen = sorted(range(len(lines)), key=lambda index: order[lines[index].phase])[:most]
+    return [lines[index] for index in sorted(chosen)]
 
 
 def shown_name(name: str, width: int) -> str:
@@ -196,12 +142,3 @@ def _cells(line: Line, seconds_left: float | None, width: int) -> tuple[Text | P
         Text(accuracy),
         Text(left),
     )
-
-
-def format_seconds(seconds: float | None) -> str:
-    """`1:05:09`, `5:09`; `?` when unknown."""
-    if seconds is None:
-        return "?"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from trainers.errors import ResourceError
 from trainers.spec import Role
 
-RELATIVE_COST = {Role.PRETRAIN: 3.5, Role.TEACHER: 3.5, Role.STUDENT: 1.2, Role.VARIANT: 1.0}
-"""Seconds per picture of the roles, relative: ResNet18, the student and the variants at 32 pixels on one core."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from sweeps.api import Planned
 from sweeps.budget import ROLES
+from sweeps.forecast import format_seconds
 from sweeps.labels import num_jobs
 from sweeps.plan import Decision
 from sweeps.progress import shown_name
@@ -32,6 +33,7 @@ def show_plan(planned: Planned, console: Console) -> None:
     table = Table(box=None, padding=(0, 1))
     for title in ("job", "role", "waits for"):
         table.add_column(title, no_wrap=title != "waits for", overflow="fold")
+    table.add_column("takes", no_wrap=True, justify="right")
     if budget is not None:
         table.add_column("parameters", no_wrap=True, justify="right")
     table.add_column("runs")
@@ -50,8 +52,10 @@ def _cells(planned: Planned, decision: Decision, width: int) -> tuple[list[Text]
     job = decision.job
     parents = ", ".join(planned.sweep.plan.by_id[parent].name for parent in job.parents)
     verdict = Text("yes", style="bold") if decision.will_run else Text("no", style="dim")
+    seconds = planned.outlook.seconds.get(job.id)
+    takes = "" if seconds is None else f"~{format_seconds(seconds)}"
     also = f"; also: {', '.join(job.also)}" if job.also else ""
-    return [Text(shown_name(job.name, width)), Text(job.role.value), Text(parents)], [
+    return [Text(shown_name(job.name, width)), Text(job.role.value), Text(parents), Text(takes)], [
         verdict,
         Text(decision.reason + also),
     ]
@@ -82,6 +86,8 @@ def _notes(planned: Planned) -> list[str]:
         f"{num_jobs(len(decisions))}, {num_runs} would run, {done} {'is' if done == 1 else 'are'} done; "
         f"store {planned.store.root}"
     )
+    if planned.outlook.words:
+        notes.append(planned.outlook.words)
     if not planned.sweep.is_prepared:
         is_counted = budget is None or planned.sweep.knows_classes
         notes.append(UNPREPARED + ("" if is_counted else ", and how many parameters the networks have"))

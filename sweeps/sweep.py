@@ -66,10 +66,10 @@ class Sweep:
 
     @property
     def num_images(self) -> dict[str, int]:
-        """Training pictures by data fingerprint, as far as they are known."""
+        """Training pictures by data fingerprint, of what is prepared."""
         manifests = (self.data,) if self.source is None else (self.data, self.source)
-        numbers = {manifest.fingerprint: manifest.num_images.get(Split.TRAIN.value) for manifest in manifests}
-        return {fingerprint: number for fingerprint, number in numbers.items() if number is not None}
+        counts = {manifest.fingerprint: manifest.num_images.get(Split.TRAIN.value) for manifest in manifests}
+        return {data: count for data, count in counts.items() if count is not None}
 
     def record(self, command: str) -> PlanRecord:
         """The plan as the store keeps it."""

@@ -31,11 +31,10 @@ TRAINING = {
 SOURCES = {f"trainers.{name}" for name in ("images", "folders", "downloads", "cifar")}
 PREPARING = {f"trainers.{name}" for name in ("selection", "coverage", "decoding", "leaks", "arrays")}
 PLANNING = {f"sweeps.{name}" for name in ("plan", "recipes", "resources", "context", "pretraining", "admission")}
-PLANNING |= {"sweeps.labels", "sweeps.logits_job", "sweeps.share_logits"}
+PLANNING |= {"sweeps.labels", "sweeps.logits_job", "sweeps.share_logits", "sweeps.estimates", "sweeps.history"}
 PLANNING |= {"sweeps.frontier", "sweeps.graph", "sweeps.grid", "sweeps.jobs", "sweeps.request", "sweeps.time_limit"}
-RUNNING = {
-    f"sweeps.{name}" for name in ("searcher", "execute", "progress", "passes", "serial", "trial", "sweep", "weights")
-}
+RUNNING = {f"sweeps.{name}" for name in ("searcher", "execute", "passes", "serial", "trial", "sweep", "weights")}
+RUNNING |= {"sweeps.progress", "sweeps.board", "sweeps.forecast"}
 TORCH, IMAGES = {"torch", "torchvision", "safetensors"}, {"numpy", "PIL", "pyarrow"}
 TABLES = {"pandas", "pyarrow", "numpy", "scipy", "rich", "plotly", "matplotlib"}
 
@@ -93,6 +92,10 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.share_logits": RECORDS | {"sweeps.plan", "sweeps.logits_job"},
     "sweeps.recipes": RECORDS,
     "sweeps.resources": RECORDS,
+    "sweeps.estimates": LANGUAGE | {"trainers.teacher_logits"},
+    "sweeps.history": RECORDS | {"sweeps.estimates", "msgspec", "pyarrow"},
+    "sweeps.forecast": set(),
+    "sweeps.board": LANGUAGE | {"sweeps.plan", "sweeps.estimates"},
     "sweeps.context": RECORDS | {"sweeps.labels", "sweeps.plan", "sweeps.recipes"},
     "sweeps.grid": RECORDS | {"sweeps.labels", "sweeps.plan", "sweeps.recipes", "sweeps.context"},
     "sweeps.request": RECORDS
@@ -109,19 +112,29 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.sweep": RECORDS | PLANNING | RUNNING | {"trainers.images", "trainers.prepare"},
     "sweeps.weights": RECORDS | {"sweeps.labels", "sweeps.plan", "sweeps.pretraining", "trainers.pretrained"},
     "sweeps.trial": RECORDS | {"trainers.execution", "trainers.loop", "trainers.teaching"},
-    "sweeps.passes": RECORDS | PLANNING | {"sweeps.progress", "trainers.execution"},
+    "sweeps.passes": RECORDS | PLANNING | {"sweeps.progress", "sweeps.board", "trainers.execution"},
     "sweeps.serial": RECORDS | PLANNING | RUNNING | {"torch"},
     "sweeps.searcher": RECORDS | PLANNING | {"ray"},
     "sweeps.execute": RECORDS | PLANNING | RUNNING | {"sweeps.allocator", "trainers.execution", "ray"},
     "sweeps.arguments": set(),
     "sweeps.allocator": set(),
+    "sweeps.simulation": {"sweeps.admission", "sweeps.frontier", "sweeps.graph", "sweeps.resources"},
+    "sweeps.outlook": RECORDS | PLANNING | {"sweeps.simulation", "sweeps.passes", "sweeps.forecast"},
+    "sweeps.replay": RECORDS | {"sweeps.simulation", "sweeps.resources"},
+    "sweeps.simulate": RECORDS
+    | PLANNING
+    | {"sweeps.simulation", "sweeps.replay", "sweeps.passes", "sweeps.forecast", "sweeps.sweep", "trainers.prepare"}
+    | {"sweeps.outlook"},
     # layer 6': what came out
     "analysis.*": RECORDS | TABLES | {"analysis"},
     # layer 9
     "sweeps.budget": RECORDS | {"sweeps.plan", "trainers.measure"},
     "sweeps.driver": RECORDS | PLANNING | RUNNING | {"sweeps.allocator", "rich", "trainers.measure"},
-    "sweeps.api": RECORDS | PLANNING | RUNNING | {"sweeps.budget", "sweeps.driver", "analysis", "rich", "pandas"},
-    "sweeps.show": RECORDS | PLANNING | {"sweeps.api", "sweeps.budget", "sweeps.progress", "rich"},
+    "sweeps.api": RECORDS
+    | PLANNING
+    | RUNNING
+    | {"sweeps.budget", "sweeps.driver", "sweeps.outlook", "analysis", "rich", "pandas"},
+    "sweeps.show": RECORDS | PLANNING | {"sweeps.api", "sweeps.budget", "sweeps.progress", "sweeps.forecast", "rich"},
     "sweeps.run_all": WORDS
     | {"sweeps.allocator", "sweeps.arguments", "sweeps.labels", "sweeps.api", "sweeps.show", "analysis", "rich"},
 }

@@ -73,6 +73,7 @@ def write_outcome(
         parent_weights=history.parent_weights,
         resumed_from_epochs=history.resumed_from,
         has_mixed_environment=history.is_mixed,
+        reads_logits=bool(records) and all(record.reads_logits for record in records),
     )
 
 

@@ -32,7 +32,10 @@ class Split(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class EpochRecord:
-    """One epoch (counted from 1); training figures are means over the augmented views of that epoch."""
+    """One epoch (counted from 1); training figures are means over the augmented views of that epoch.
+
+    With `reads_logits` no teacher ran in it: its logits were there already, and its speed is the student's alone.
+    """
 
     epoch: int
     train_loss: float
@@ -43,6 +46,7 @@ class EpochRecord:
     learning_rate: float
     images_per_second: float
     epoch_seconds: float
+    reads_logits: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +81,7 @@ class Result:
     `best_validation_accuracy` is the report's protocol (best over epochs) and belongs to the saved
     weights; being a maximum it is optimistic. `test_accuracy` is read once, for those weights, and
     is None where the data has no test labels; `train_accuracy` is None where nothing was trained (0
-    epochs). `parent_weights` maps run ids to SHA-256.
+    epochs). `parent_weights` maps run ids to SHA-256. `reads_logits` is True if every epoch did.
     """
 
     run_id: str
@@ -105,6 +109,7 @@ class Result:
     parent_weights: dict[str, str]
     resumed_from_epochs: tuple[int, ...] = ()
     has_mixed_environment: bool = False
+    reads_logits: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,12 +52,17 @@ class Lessons:
         self._specs = logits_read_by(spec)
         self._sources: dict[str, str] = {}
         self._networks: dict[str, Network] = {}
-        self._was_read: bool | None = None
+        self._were_read: dict[str, bool] = {}
 
     @property
     def is_heard(self) -> bool:
         """Whether there is anything to learn from logits alone."""
         return bool(self._specs)
+
+    @property
+    def were_read(self) -> bool:
+        """Whether no teacher had to run for the latest epoch's logits."""
+        return bool(self._were_read) and all(self._were_read.values())
 
     def logits(self, epoch: int, views: EpochViews) -> Tensor:
         """Mean over the teachers of their logits (N, K), float32, whose softmax is their geometric mean."""
@@ -66,11 +71,15 @@ class Lessons:
 
     def _one(self, spec: LogitsSpec, epoch: int, views: EpochViews) -> Tensor:
         written_NK = self._read(spec, epoch) if self._execution.reads_logits else None
-        if self._was_read != (written_NK is not None):
-            self._was_read = written_NK is not None
-            how = "are read from the store" if self._was_read else "are computed here"
-            self._say(f"from epoch {epoch} on the logits of teacher {run_id(spec.teacher)} {how}")
+        self._note(run_id(spec.teacher), epoch, is_read=written_NK is not None)
         return view_logits(self._network(spec.teacher), views, spec, self._device) if written_NK is None else written_NK
+
+    def _note(self, teacher: str, epoch: int, *, is_read: bool) -> None:
+        """Say how a teacher's logits are had, whenever that changes."""
+        if self._were_read.get(teacher) != is_read:
+            how = "are read from the store" if is_read else "are computed here"
+            self._say(f"from epoch {epoch} on the logits of teacher {teacher} {how}")
+        self._were_read[teacher] = is_read
 
     def _read(self, spec: LogitsSpec, epoch: int) -> Tensor | None:
         """What a job has written; None, and why, for what is damaged."""

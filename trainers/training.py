@@ -79,6 +79,7 @@ class Training:
             learning_rate=lr,
             images_per_second=self._num_steps * min(self._spec.batch_size, len(self._labels_N)) / train_seconds,
             epoch_seconds=time.perf_counter() - start,
+            reads_logits=self._lessons.were_read,
         )
         self._keep(record)
         return record

@@ -66,12 +66,16 @@ class Definition:
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_the_heaps_start_the_same_jobs_in_the_same_order_as_the_definition(data: st.DataObject) -> None:
-    size = data.draw(st.integers(1, 12))
+    size = data.draw(st.integers(1, 14))
     names = [str(job) for job in range(size)]
-    above = [data.draw(st.sets(st.integers(0, job - 1), max_size=3)) if job else set() for job in range(size)]
+    above = [
+        data.draw(st.sets(st.integers(0, job - 1), max_size=2)) if job and data.draw(st.booleans()) else set()
+        for job in range(size)
+    ]
     parents = [{parent for parent in up if data.draw(st.booleans())} for up in above]
     wants = [up - hard for up, hard in zip(above, parents, strict=True)]
-    requests = [data.draw(REQUESTS) for _ in range(size)]
+    palette = data.draw(st.lists(REQUESTS, min_size=3, max_size=3))
+    requests = [data.draw(st.sampled_from(palette)) for _ in range(size)]
     machines = data.draw(MACHINES)
     costs = [data.draw(st.integers(1, 5)) for _ in range(size)]
     definition = Definition(parents, wants, requests, costs, [Machine(machine) for machine in machines])

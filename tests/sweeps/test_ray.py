@@ -15,9 +15,10 @@ from typing import Any
 import psutil
 import pytest
 
+from sweeps.board import Board
 from sweeps.passes import Pass, Setup
 from sweeps.plan import make_plan
-from sweeps.progress import Board, BoardProgress
+from sweeps.progress import BoardProgress
 from sweeps.resources import default_resources
 from trainers.result import Started
 from trainers.storage import WEIGHTS, Store
@@ -128,7 +129,7 @@ def test_time_that_is_up_before_the_first_trial_ends_a_pass_without_an_error(mak
     store, plan = Store(tmp_path / "store").open(), make_plan([make_job("student")])
     with connected(None, store.log_folder(), print) as machines:
         setup = Setup(resources=default_resources(has_gpu=False), machines=machines)
-        progress = BoardProgress(Board(plan, (), 1, setup.epoch_cost), print)
+        progress = BoardProgress(Board(plan, (), 1, setup.epoch_seconds, setup.kind), print)
         run_with_tune(Pass(plan, set(plan.by_id), store, setup, progress, lambda job: False))
     assert store.run_ids() == ()
 
