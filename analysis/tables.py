@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ UNFINISHED = "unfinished"
 """The status of a job that has not ended: it waits, runs, was interrupted, or has a damaged file."""
 
 STATUSES = (Status.OK.value, Status.FAILED.value, Status.BLOCKED.value, UNFINISHED)
+
+_ALL_DIFFERENT = ("run_id", "log_path", "spec_json", "weights_sha256", "signature")
+"""Columns of which a dictionary would save nothing."""
 
 Row = dict[str, Any]
 
@@ -107,8 +111,18 @@ CURVES_SCHEMA = pa.schema(
 
 def to_table(rows: Iterable[Row], schema: pa.Schema) -> pa.Table:
     """A table with exactly the schema's columns; what a row does not have is null."""
-    cleaned = [{name: _encodable(row.get(name)) for name in schema.names} for row in rows]
-    return pa.Table.from_pylist(cleaned, schema=schema)
+    listed = list(rows)
+    columns = [to_column((row.get(field.name) for row in listed), field.type) for field in schema]
+    return pa.table(columns, schema=schema)
+
+
+def to_column(values: Iterable[Any], kind: pa.DataType) -> pa.Array:
+    """An array of a type; text as UTF-8 can hold it."""
+    listed = list(values)
+    try:
+        return pa.array(listed, kind)
+    except UnicodeEncodeError:
+        return pa.array(map(_encodable, listed), kind)
 
 
 def to_frame(rows: Iterable[Row], schema: pa.Schema) -> pd.DataFrame:
@@ -136,18 +150,28 @@ def count_line(statuses: Sequence[str], *, shows_zero_unfinished: bool = False) 
     return ", ".join(f"{statuses.count(status)} {status}" for status in STATUSES if is_shown.get(status, True))
 
 
-def write_tables(tables: Mapping[Path, pa.Table]) -> None:
-    """Write Parquet files, each aside first and then renamed; StoreError if that cannot be done."""
-    for file, table in tables.items():
-        aside = file.with_name(f".writing-{uuid.uuid4().hex}")
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            pq.write_table(table, aside, compression="zstd")
-            os.replace(aside, file)
-        except OSError as error:
-            raise StoreError(f"{file} cannot be written ({error}); free some space or copy the store") from error
-        finally:
-            aside.unlink(missing_ok=True)
+def write_tables(tables: Mapping[Path, pa.Table]) -> dict[Path, os.stat_result]:
+    """Write Parquet files, each aside first and then renamed; gives what they are on the disk.
+
+    StoreError if that cannot be done.
+    """
+    with ThreadPoolExecutor(len(tables)) as threads:
+        return dict(zip(tables, threads.map(_write_table, tables, tables.values()), strict=True))
+
+
+def _write_table(file: Path, table: pa.Table) -> os.stat_result:
+    aside = file.with_name(f".writing-{uuid.uuid4().hex}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        repeated = [name for name in table.schema.names if name not in _ALL_DIFFERENT]
+        pq.write_table(table, aside, compression="zstd", use_dictionary=repeated, write_page_checksum=True)
+        found = os.stat(aside)
+        os.replace(aside, file)
+        return found
+    except OSError as error:
+        raise StoreError(f"{file} cannot be written ({error}); free some space or copy the store") from error
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _encodable(value: Any) -> Any:

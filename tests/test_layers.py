@@ -101,7 +101,7 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.execute": RECORDS | PLANNING | RUNNING | {"trainers.execution", "ray"},
     "sweeps.arguments": set(),
     # layer 6': what came out
-    "analysis.*": RECORDS | TABLES | {"analysis"},
+    "analysis.*": RECORDS | TABLES | {"analysis", "msgspec"},
     # layer 9
     "sweeps.budget": RECORDS | {"sweeps.plan", "trainers.measure"},
     "sweeps.driver": RECORDS | PLANNING | RUNNING | {"rich", "trainers.measure"},
