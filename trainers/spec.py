@@ -279,7 +279,11 @@ def _without_later_fields(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without(content: dict[str, Any], neutral: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in content.items() if key not in neutral or value != neutral[key]}
+    kept = dict(content)
+    for key, value in neutral.items():
+        if key in kept and kept[key] == value:
+            del kept[key]
+    return kept
 
 
 def without_seeds(content: Any) -> Any:
@@ -298,12 +302,21 @@ def ids_of(content: dict[str, Any]) -> tuple[str, str]:
     return digest_of({"schema": SCHEMA_VERSION, "spec": kept}), digest_of(group)
 
 
-def plain(value: Any) -> Any:
+def plain(spec: RunSpec) -> dict[str, Any]:
     """`to_dict` of a spec whose values have their types, several times sooner."""
-    if isinstance(value, str | int | float) or value is None:
-        return value.value if isinstance(value, StrEnum) else value
-    if isinstance(value, dict):
-        return {key: plain(content) for key, content in value.items()}
-    if isinstance(value, tuple):
-        return tuple(plain(content) for content in value)
-    return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    content: dict[str, Any] = msgspec.to_builtins(spec)
+    return content if _is_whole(content) else to_dict(spec)
+
+
+_NUM_FIELDS = {kind: len(dataclasses.fields(kind)) for kind in (RunSpec, Choice, Optimizer, Schedule, Augment)}
+_PARTS = {"model": Choice, "objective": Choice, "optimizer": Optimizer, "schedule": Schedule, "augment": Augment}
+
+
+def _is_whole(content: dict[str, Any]) -> bool:
+    """Whether no field is missing that has a default, nor one of a parent."""
+    if len(content) != _NUM_FIELDS[RunSpec] or any(
+        len(content[name]) != _NUM_FIELDS[kind] for name, kind in _PARTS.items()
+    ):
+        return False
+    parents = (content["teacher"], content["init_run"], *content["co_teachers"])
+    return all(parent is None or _is_whole(parent) for parent in parents)
