@@ -6,18 +6,22 @@ recipe difference. "Beat its teacher" is judged on validation accuracy.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+import msgspec
 import pyarrow as pa
 
 from analysis.stats import Summary, paired_difference, summarize
-from analysis.tables import RUNS_SCHEMA, Row, group_label, to_frame, to_rows
+from analysis.tables import RUNS_SCHEMA, Row, from_frame, group_label, table_rows, to_table
 from trainers.result import Status
 from trainers.spec import canonical_json, without_seeds
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 GAINS_SCHEMA = pa.schema(
     [
@@ -43,7 +47,11 @@ GAINS_SCHEMA = pa.schema(
 """One row per distilled group. `n` counts seeds finished on both sides; low and high (95 %) are null if n = 1."""
 
 _VALIDATION, _TEST = "best_validation_accuracy", "test_accuracy"
-_SEEDS = ("seed", "view_seed")
+OF_GAINS = (
+    *("run_id", "group_id", "label", "seed", "status", "spec_json", _VALIDATION, _TEST),
+    *("teacher_run_id", "teacher_group_id", "teacher_label"),
+)
+"""The columns of RUNS_SCHEMA that gains look at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,12 +85,24 @@ def kd_gains(runs: pd.DataFrame, all_runs: pd.DataFrame | None = None) -> pd.Dat
 
     A twin that is only among `all_runs` of the store is not compared with; the note says how it would be.
     """
-    rows = to_rows(runs, RUNS_SCHEMA)
+    tables = [from_frame(runs if frame is None else frame, RUNS_SCHEMA) for frame in (runs, all_runs)]
+    rows, all_rows = (table_rows(table, OF_GAINS) for table in tables)
+    gains: pd.DataFrame = to_table(gain_rows(rows, lambda: all_rows), GAINS_SCHEMA).to_pandas()
+    return gains
+
+
+def gain_rows(rows: list[Row], all_rows: Callable[[], list[Row]]) -> list[Row]:
+    """The rows of `kd_gains`, of runs with the columns OF_GAINS; `all_rows` is asked for if a twin is missing."""
     groups = _groups(rows)
-    known = groups if all_runs is None else _groups(to_rows(all_runs, RUNS_SCHEMA))
-    gains = [_gain_row(group, _twin(group, groups), rows, known) for group in groups if group.is_distilled]
+    twins, by_run = _scratch_groups(groups), {row["run_id"]: row for row in rows}
+    elsewhere = cache(lambda: _scratch_groups(_groups(all_rows())))
+    gains = []
+    for student in groups:
+        if student.is_distilled:
+            twin = _twin(student, twins)
+            gains.append(_gain_row(student, twin, by_run, elsewhere))
     gains.sort(key=lambda row: (-(row["n"] > 0), -(row["validation_gain_mean"] or 0.0), row["label"] or ""))
-    return to_frame(gains, GAINS_SCHEMA)
+    return gains
 
 
 def _groups(rows: list[Row]) -> list[_Group]:
@@ -91,22 +111,34 @@ def _groups(rows: list[Row]) -> list[_Group]:
     for row in rows:
         if row["spec_json"] is not None:
             members[row["group_id"]].append(row)
-    return [_Group(runs=members[key], spec=json.loads(members[key][0]["spec_json"])) for key in sorted(members)]
+    return [
+        _Group(runs=members[key], spec=msgspec.json.decode(members[key][0]["spec_json"])) for key in sorted(members)
+    ]
 
 
-def _twin(student: _Group, groups: list[_Group]) -> _Group | None:
+def _scratch_groups(groups: list[_Group]) -> dict[str, list[_Group]]:
+    """What may be a scratch twin, by the arm that it shares with its students."""
+    found: dict[str, list[_Group]] = defaultdict(list)
+    for group in groups:
+        if _is_scratch(group):
+            found[group.arm].append(group)
+    return found
+
+
+def _twin(student: _Group, scratch: Mapping[str, list[_Group]]) -> _Group | None:
     """The scratch twin; with the student's own label smoothing if there is one, else with the nearest."""
-    twins = [group for group in groups if _is_scratch(group) and group.arm == student.arm]
-    return min(twins, key=lambda twin: abs(twin.smoothing - student.smoothing), default=None)
+    return min(scratch.get(student.arm, []), key=lambda twin: abs(twin.smoothing - student.smoothing), default=None)
 
 
 def _is_scratch(group: _Group) -> bool:
     return not group.is_distilled and group.spec["objective"]["name"] == "cross_entropy"
 
 
-def _gain_row(student: _Group, twin: _Group | None, rows: list[Row], known: list[_Group]) -> Row:
+def _gain_row(
+    student: _Group, twin: _Group | None, by_run: Mapping[str, Row], elsewhere: Callable[[], Mapping[str, list[_Group]]]
+) -> Row:
     validation, test = (_paired(student, twin, column) for column in (_VALIDATION, _TEST))
-    teachers = _teachers(student, rows)
+    teachers = _teachers(student, by_run)
     names = {name: student.runs[0][name] for name in ("group_id", "teacher_group_id", "teacher_label")}
     return {
         **names,
@@ -119,7 +151,7 @@ def _gain_row(student: _Group, twin: _Group | None, rows: list[Row], known: list
         "num_test_pairs": test.n,
         **_gain_columns("validation_gain", validation),
         **_gain_columns("test_gain", test),
-        "note": "; ".join(_notes(student, twin, validation.n, teachers, known)) or None,
+        "note": "; ".join(_notes(student, twin, validation.n, teachers, elsewhere)) or None,
     }
 
 
@@ -140,20 +172,27 @@ def _by_seed(group: _Group, column: str) -> dict[int, float]:
     return {seed: sum(same) / len(same) for seed, same in values.items()}
 
 
-def _teachers(student: _Group, rows: list[Row]) -> list[Row]:
+def _teachers(student: _Group, by_run: Mapping[str, Row]) -> list[Row]:
     """The finished teachers that the finished students really learned from."""
-    used = {run["teacher_run_id"] for run in student.finished}
-    return [row for row in rows if row["run_id"] in used and row["status"] == Status.OK.value]
+    used = dict.fromkeys(run["teacher_run_id"] for run in student.finished)
+    found = (by_run[run] for run in used if run in by_run)
+    return [row for row in found if row["status"] == Status.OK.value]
 
 
 def _mean(rows: list[Row], column: str) -> float | None:
     return summarize([row[column] for row in rows if row[column] is not None]).mean
 
 
-def _notes(student: _Group, twin: _Group | None, num_pairs: int, teachers: list[Row], known: list[_Group]) -> list[str]:
+def _notes(
+    student: _Group,
+    twin: _Group | None,
+    num_pairs: int,
+    teachers: list[Row],
+    elsewhere: Callable[[], Mapping[str, list[_Group]]],
+) -> list[str]:
     notes = []
     if twin is None:
-        notes.append(_missing_twin(_twin(student, known)))
+        notes.append(_missing_twin(_twin(student, elsewhere())))
     elif num_pairs == 0:
         notes.append("no seed is finished on both sides")
     if twin is not None and twin.smoothing != student.smoothing:

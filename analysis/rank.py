@@ -7,22 +7,32 @@ Groups are ranked among those trained on the same data; source pretraining is sh
 from __future__ import annotations
 
 import argparse
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import mean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from analysis.command import existing_store, exit_code
-from analysis.gains import GAINS_SCHEMA, kd_gains
+from analysis.gains import GAINS_SCHEMA, OF_GAINS, gain_rows, kd_gains
 from analysis.gather import gather
 from analysis.reference import comparable, published
-from analysis.stats import Summary, pareto_front, summarize
-from analysis.tables import RUNS_SCHEMA, STATUSES, Row, group_label, to_frame, to_rows, to_table, write_tables
+from analysis.stats import Summary, mean_of, pareto_front, summarize
+from analysis.tables import (
+    RUNS_SCHEMA,
+    STATUSES,
+    Row,
+    from_frame,
+    group_label,
+    table_rows,
+    to_column,
+    to_list,
+    to_table,
+    write_tables,
+)
 from analysis.variants import mark_variants
 from analysis.words import counted
 from trainers.errors import PlanError
@@ -30,7 +40,10 @@ from trainers.result import PlanRecord, Status
 from trainers.spec import Role
 from trainers.storage import Store
 
-__all__ = ["GAINS_SCHEMA", "RANKING_SCHEMA", "Ranking", "kd_gains", "rank", "select", "write_ranking"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["GAINS_SCHEMA", "RANKING_SCHEMA", "Ranking", "kd_gains", "rank", "ranked", "select", "write_ranking"]
 
 RANKING_SCHEMA = pa.schema(
     [
@@ -77,6 +90,9 @@ RANKING_SCHEMA = pa.schema(
 _OF_GROUP = ("group_id", "label", "role", "model", "objective", "teacher_label")
 _OF_DATA = ("data_name", "data_fingerprint", "image_size", "resize", "num_train_images")
 _SAME_FOR_ALL_SEEDS = (*_OF_GROUP, *_OF_DATA, "epochs", "num_params", "size_bytes", "num_macs")
+_OF_RUN = ("run_id", "seed", "status", "best_validation_accuracy", "test_accuracy", "train_seconds")
+_OF_RANKING = (*_SAME_FOR_ALL_SEEDS, *_OF_RUN, "num_validation_images", "spec_json")
+"""The columns of RUNS_SCHEMA that a ranking looks at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,40 +104,69 @@ class Ranking:
     runs: pd.DataFrame
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ranked:
+    """A Ranking as Arrow tables."""
+
+    ranking: pa.Table
+    gains: pa.Table
+    runs: pa.Table
+
+
 def rank(runs: pd.DataFrame) -> pd.DataFrame:
     """One row per group, in order: ranked groups, best first and by data set; then those without a rank."""
+    rows = table_rows(from_frame(runs, RUNS_SCHEMA), _OF_RANKING)
+    ranking: pd.DataFrame = to_table(_rank_rows(rows), RANKING_SCHEMA).to_pandas()
+    return ranking
+
+
+def _rank_rows(runs: list[Row]) -> list[Row]:
+    """The rows of `rank`, of runs with the columns `_OF_RANKING`."""
     groups: dict[str, list[Row]] = defaultdict(list)
-    for run in to_rows(runs, RUNS_SCHEMA):
+    for run in runs:
         groups[run["group_id"] or run["run_id"]].append(run)
     rows = sorted((_group_row(members) for members in groups.values()), key=_order)
     mark_variants(rows, _specs(groups))
     by_data: dict[str, list[Row]] = defaultdict(list)
     for row in filter(_is_ranked, rows):
         by_data[row["data_fingerprint"]].append(row)
-    for ranked in by_data.values():
-        _place(ranked)
-    return to_frame(rows, RANKING_SCHEMA)
+    for ranked_of_data in by_data.values():
+        _place(ranked_of_data)
+    return rows
 
 
 def _specs(groups: Mapping[str, list[Row]]) -> dict[str, dict[str, Any]]:
     """Plain specs by group id, of groups of which any run's spec could be read."""
     texts = {group: _first(members, "spec_json") for group, members in groups.items()}
-    return {group: json.loads(text) for group, text in texts.items() if text is not None}
+    return {group: msgspec.json.decode(text) for group, text in texts.items() if text is not None}
 
 
 def select(runs: pd.DataFrame, plan: PlanRecord) -> pd.DataFrame:
     """The runs of a plan, under the labels and roles they have there; PlanError if the table misses one."""
+    selected: pd.DataFrame = _selected(from_frame(runs, RUNS_SCHEMA), plan).to_pandas()
+    return selected
+
+
+def _selected(runs: pa.Table, plan: PlanRecord) -> pa.Table:
     jobs = {job.run_id: job for job in plan.jobs}
-    rows = [row for row in to_rows(runs, RUNS_SCHEMA) if row["run_id"] in jobs]
-    if len(rows) < len(jobs):
+    chosen = runs.filter(pc.is_in(runs["run_id"], value_set=pa.array(jobs, pa.string())))
+    if chosen.num_rows < len(jobs):
         raise PlanError(
-            f"{counted(len(jobs) - len(rows), 'run')} of plan {plan.plan_id} missing from the table; gather again"
+            f"{counted(len(jobs) - chosen.num_rows, 'run')} of plan {plan.plan_id} missing from the table; gather again"
         )
-    for row in rows:
-        job, teacher = jobs[row["run_id"]], jobs.get(row["teacher_run_id"])
-        row |= {"label": job.label, "role": job.role.value, "plan_id": plan.plan_id, "sweep": plan.sweep}
-        row["teacher_label"] = teacher.label if teacher else row["teacher_label"]
-    return to_frame(rows, RUNS_SCHEMA)
+    own = [jobs[run] for run in to_list(chosen["run_id"])]
+    teachers = zip(to_list(chosen["teacher_run_id"]), to_list(chosen["teacher_label"]), strict=True)
+    columns = {
+        "label": [job.label for job in own],
+        "role": [job.role.value for job in own],
+        "plan_id": [plan.plan_id] * len(own),
+        "sweep": [plan.sweep] * len(own),
+        "teacher_label": [jobs[run].label if run in jobs else label for run, label in teachers],
+    }
+    for name, values in columns.items():
+        place = chosen.schema.get_field_index(name)
+        chosen = chosen.set_column(place, chosen.schema.field(name), to_column(values, pa.string()))
+    return chosen
 
 
 def write_ranking(store: Store, *, plan_id: str | None = None, all_runs: bool = False) -> Ranking:
@@ -129,21 +174,25 @@ def write_ranking(store: Store, *, plan_id: str | None = None, all_runs: bool = 
 
     PlanError if there is no such plan.
     """
-    plan = None if all_runs else _plan(store, plan_id)
-    runs: pd.DataFrame = gather(store).runs.to_pandas()
-    selected = runs if plan is None else select(runs, plan)
-    ranking, gains = rank(selected), kd_gains(selected, runs)
-    write_tables(
-        {
-            store.table_file("ranking"): to_table(to_rows(ranking, RANKING_SCHEMA), RANKING_SCHEMA),
-            store.table_file("kd_gains"): to_table(to_rows(gains, GAINS_SCHEMA), GAINS_SCHEMA),
-        }
-    )
-    return Ranking(ranking=ranking, gains=gains, runs=selected)
+    tables = ranked(store, plan_id=plan_id, all_runs=all_runs)
+    ranking, gains, runs = (table.to_pandas() for table in (tables.ranking, tables.gains, tables.runs))
+    return Ranking(ranking=ranking, gains=gains, runs=runs)
 
 
-def _plan(store: Store, plan_id: str | None) -> PlanRecord:
+def ranked(store: Store, *, plan_id: str | None = None, all_runs: bool = False) -> Ranked:
+    """`write_ranking`, without pandas."""
     plans = store.plans()
+    plan = None if all_runs else _plan(store, plans, plan_id)
+    runs = gather(store, plans).runs
+    selected = runs if plan is None else _selected(runs, plan)
+    rows = table_rows(selected, tuple(dict.fromkeys((*_OF_RANKING, *OF_GAINS))))
+    ranking = to_table(_rank_rows(rows), RANKING_SCHEMA)
+    gains = to_table(gain_rows(rows, lambda: table_rows(runs, OF_GAINS)), GAINS_SCHEMA)
+    write_tables({store.table_file("ranking"): ranking, store.table_file("kd_gains"): gains})
+    return Ranked(ranking=ranking, gains=gains, runs=selected)
+
+
+def _plan(store: Store, plans: Sequence[PlanRecord], plan_id: str | None) -> PlanRecord:
     if not plans:
         raise PlanError(f"store {store.root} has no plan; rank every run with --all")
     chosen = {plan.plan_id: plan for plan in plans}.get(plan_id or plans[-1].plan_id)
@@ -172,7 +221,7 @@ def _seed_means(finished: list[Row], column: str) -> list[float]:
     for run in finished:
         if run[column] is not None:
             values[run["seed"]].append(run[column])
-    return [mean(of_seed) for of_seed in values.values()]
+    return [mean_of(of_seed) for of_seed in values.values()]
 
 
 def _first(members: list[Row], name: str) -> Any:
@@ -232,13 +281,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _print_ranking(options: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from analysis.report import render, to_markdown
+    from analysis.report import markdown_of, render_tables
 
-    written = write_ranking(existing_store(options.store), plan_id=options.plan, all_runs=options.all)
+    written = ranked(existing_store(options.store), plan_id=options.plan, all_runs=options.all)
     if options.markdown:
-        print(to_markdown(written.ranking), end="")
+        print(markdown_of(written.ranking), end="")
         return
-    render(written.ranking, written.gains, written.runs, Console())
+    render_tables(written.ranking, written.gains, written.runs, Console())
 
 
 if __name__ == "__main__":

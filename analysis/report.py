@@ -6,10 +6,12 @@ table under the same labels. Accuracies are shown in percent.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,8 +19,15 @@ from rich.text import Text
 from analysis.gains import GAINS_SCHEMA
 from analysis.rank import RANKING_SCHEMA
 from analysis.reference import published
-from analysis.tables import RUNS_SCHEMA, STATUSES, Row, count_line, to_rows
+from analysis.tables import RUNS_SCHEMA, STATUSES, Row, count_line, from_frame, table_rows, to_list
+from analysis.words import counted
 from trainers.result import Status
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_ROWS = 200
+"""Of one kind, that a terminal shows; nobody reads more there. The tables have them all."""
 
 _GAP = 2
 
@@ -36,20 +45,35 @@ class _Column:
 
 def render(ranking: pd.DataFrame, gains: pd.DataFrame, runs: pd.DataFrame, console: Console) -> None:
     """Print the ranking with its count line, the gains of distillation, and every job without a result."""
-    groups, legend = _numbered(to_rows(ranking, RANKING_SCHEMA), console.width)
-    variants = {row["group_id"]: row["variant"] for row in groups}
-    gain_rows, run_rows = (
-        [{**row, "variant": variants.get(row["group_id"])} for row in rows]
-        for rows in (to_rows(gains, GAINS_SCHEMA), to_rows(runs, RUNS_SCHEMA))
-    )
-    _line(console, "Ranking by validation accuracy: " + count_line([run["status"] for run in run_rows]), style="bold")
+    tables = (from_frame(ranking, RANKING_SCHEMA), from_frame(gains, GAINS_SCHEMA), from_frame(runs, RUNS_SCHEMA))
+    render_tables(*tables, console)
+
+
+def render_tables(ranking: pa.Table, gains: pa.Table, runs: pa.Table, console: Console) -> None:
+    """`render`, of Arrow tables. Of each kind of rows the first MOST_ROWS are printed."""
+    groups, legend = _numbered(table_rows(ranking.slice(0, MOST_ROWS)), console.width)
+    variants = dict(zip(to_list(ranking["group_id"]), to_list(ranking["variant"]), strict=True))
+    variants |= {row["group_id"]: row["variant"] for row in groups}
+    statuses = runs["status"].to_pylist()
+    _line(console, "Ranking by validation accuracy: " + count_line(statuses), style="bold")
     _print_columns(console, _ranking_columns(groups))
+    _say_hidden(console, ranking.num_rows - len(groups), "group", "ranking.parquet has them, --markdown prints all")
     for note in (*legend, *_ranking_notes(groups)):
         _line(console, note)
-    if gain_rows:
-        _render_gains(gain_rows, console)
+    if gains.num_rows:
+        _render_gains(_with_variants(gains.slice(0, MOST_ROWS), variants), console)
+        _say_hidden(console, gains.num_rows - MOST_ROWS, "student", "kd_gains.parquet has them")
     for status in STATUSES[1:]:
-        _render_missing(status, [run for run in run_rows if run["status"] == status], console)
+        _render_missing(status, _with_variants(runs.filter(pc.equal(runs["status"], status)), variants), console)
+
+
+def _with_variants(table: pa.Table, variants: Mapping[str, str | None]) -> list[Row]:
+    return [{**row, "variant": variants.get(row["group_id"])} for row in table_rows(table)]
+
+
+def _say_hidden(console: Console, number: int, what: str, where: str) -> None:
+    if number > 0:
+        _line(console, f"and {counted(number, f'more {what}')}: {where}")
 
 
 def _numbered(groups: list[Row], width: int) -> tuple[list[Row], list[str]]:
@@ -65,7 +89,12 @@ def _numbered(groups: list[Row], width: int) -> tuple[list[Row], list[str]]:
 
 def to_markdown(ranking: pd.DataFrame) -> str:
     """The ranking as a Markdown table, with its notes below."""
-    groups = to_rows(ranking, RANKING_SCHEMA)
+    return markdown_of(from_frame(ranking, RANKING_SCHEMA))
+
+
+def markdown_of(ranking: pa.Table) -> str:
+    """`to_markdown`, of an Arrow table."""
+    groups = table_rows(ranking)
     columns = _ranking_columns(groups)
     lines = [_markdown_row([column.header for column in columns])]
     lines.append(_markdown_row(["---" if column.is_text else "---:" for column in columns], is_plain=True))
@@ -164,12 +193,13 @@ def _render_missing(status: str, runs: list[Row], console: Console) -> None:
     if not runs:
         return
     _line(console, f"\n{status.upper()} ({len(runs)})", style="bold")
-    for run in sorted(runs, key=lambda run: (_name(run), run["seed"] or 0)):
+    for run in sorted(runs, key=lambda run: (_name(run), run["seed"] or 0))[:MOST_ROWS]:
         cause = f"blocked by {_clean(run['blocked_by'])}" if run["blocked_by"] else _clean(run["reason"])
         seed = "" if run["seed"] is None else f", seed {run['seed']}"
         _line(console, f"{_name(run)}{seed}: {cause}")
         if run["log_path"] and status == Status.FAILED.value:
             console.print(Text(f"  log: {_clean(run['log_path'])}"), soft_wrap=True)
+    _say_hidden(console, len(runs) - MOST_ROWS, "run", "runs.parquet has them")
 
 
 def _line(console: Console, text: str, *, style: str = "") -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
-from scipy import stats
+from scipy import special
 
 CONFIDENCE = 0.95
 """Coverage of every interval in tables and reports; the field's convention."""
@@ -29,9 +29,21 @@ def summarize(values: Sequence[float]) -> Summary:
     n = len(values)
     if n < 2:
         return Summary(n=n, mean=values[0] if values else None)
-    mean, sd = statistics.mean(values), statistics.stdev(values)
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)) * sd / math.sqrt(n)
+    mean = mean_of(values)
+    sd = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
+    half = _t_quantile(n - 1) * sd / math.sqrt(n)
     return Summary(n=n, mean=mean, sd=sd, low=mean - half, high=mean + half)
+
+
+def mean_of(values: Sequence[float]) -> float:
+    """The mean, whatever the order of the values; of equal ones it is their value to the last bit."""
+    return values[0] if min(values) == max(values) else math.fsum(values) / len(values)
+
+
+@cache
+def _t_quantile(degrees_of_freedom: int) -> float:
+    """Of Student's t: the interval of a mean reaches so many standard errors to either side."""
+    return float(special.stdtrit(degrees_of_freedom, (1 + CONFIDENCE) / 2))
 
 
 def paired_difference(first: Mapping[int, float], second: Mapping[int, float]) -> Summary:

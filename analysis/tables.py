@@ -9,20 +9,28 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from trainers.errors import StoreError
 from trainers.result import Status
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 UNFINISHED = "unfinished"
 """The status of a job that has not ended: it waits, runs, was interrupted, or has a damaged file."""
 
 STATUSES = (Status.OK.value, Status.FAILED.value, Status.BLOCKED.value, UNFINISHED)
+
+_ALL_DIFFERENT = ("run_id", "log_path", "spec_json", "weights_sha256", "signature")
+"""Columns of which a dictionary would save nothing."""
 
 Row = dict[str, Any]
 
@@ -109,20 +117,48 @@ CURVES_SCHEMA = pa.schema(
 
 def to_table(rows: Iterable[Row], schema: pa.Schema) -> pa.Table:
     """A table with exactly the schema's columns; what a row does not have is null."""
-    cleaned = [{name: _encodable(row.get(name)) for name in schema.names} for row in rows]
-    return pa.Table.from_pylist(cleaned, schema=schema)
+    listed = list(rows)
+    columns = [to_column((row.get(field.name) for row in listed), field.type) for field in schema]
+    return pa.table(columns, schema=schema)
 
 
-def to_frame(rows: Iterable[Row], schema: pa.Schema) -> pd.DataFrame:
-    """`to_table` as a DataFrame."""
-    frame: pd.DataFrame = to_table(rows, schema).to_pandas()
-    return frame
+def to_column(values: Iterable[Any], kind: pa.DataType) -> pa.Array:
+    """An array of a type; text as UTF-8 can hold it."""
+    listed = list(values)
+    try:
+        return pa.array(listed, kind)
+    except UnicodeEncodeError:
+        return pa.array(map(_encodable, listed), kind)
+
+
+def from_frame(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
+    """A DataFrame in the schema's types, with null for whatever pandas has as missing."""
+    return pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
 
 
 def to_rows(frame: pd.DataFrame, schema: pa.Schema) -> list[Row]:
     """Rows of a DataFrame in the schema's types, with None for whatever pandas has as missing."""
-    rows: list[Row] = pa.Table.from_pandas(frame, schema=schema, preserve_index=False).to_pylist()
-    return rows
+    return table_rows(from_frame(frame, schema))
+
+
+def table_rows(table: pa.Table, names: Sequence[str] | None = None) -> list[Row]:
+    """Rows of a table, or of some of its columns."""
+    chosen = table.schema.names if names is None else names
+    columns = [to_list(table[name]) for name in chosen]
+    return [dict(zip(chosen, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def to_list(column: pa.ChunkedArray) -> list[Any]:
+    """The values of a column, None for null: `to_pylist`, ten times sooner for text and numbers."""
+    kind = column.type
+    if not (pa.types.is_string(kind) or pa.types.is_primitive(kind)):
+        return list(column.to_pylist())
+    if pa.types.is_string(kind) or not column.null_count:
+        return list(column.to_numpy().tolist())
+    values = list(pc.fill_null(column, pa.scalar(0).cast(kind)).to_numpy().tolist())
+    for index in np.flatnonzero(column.is_null().to_numpy()):
+        values[index] = None
+    return values
 
 
 def group_label(runs: Sequence[Row]) -> str | None:
@@ -138,18 +174,28 @@ def count_line(statuses: Sequence[str], *, shows_zero_unfinished: bool = False) 
     return ", ".join(f"{statuses.count(status)} {status}" for status in STATUSES if is_shown.get(status, True))
 
 
-def write_tables(tables: Mapping[Path, pa.Table]) -> None:
-    """Write Parquet files, each aside first and then renamed; StoreError if that cannot be done."""
-    for file, table in tables.items():
-        aside = file.with_name(f".writing-{uuid.uuid4().hex}")
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            pq.write_table(table, aside, compression="zstd")
-            os.replace(aside, file)
-        except OSError as error:
-            raise StoreError(f"{file} cannot be written ({error}); free some space or copy the store") from error
-        finally:
-            aside.unlink(missing_ok=True)
+def write_tables(tables: Mapping[Path, pa.Table]) -> dict[Path, os.stat_result]:
+    """Write Parquet files, each aside first and then renamed; gives what they are on the disk.
+
+    StoreError if that cannot be done.
+    """
+    with ThreadPoolExecutor(len(tables)) as threads:
+        return dict(zip(tables, threads.map(_write_table, tables, tables.values()), strict=True))
+
+
+def _write_table(file: Path, table: pa.Table) -> os.stat_result:
+    aside = file.with_name(f".writing-{uuid.uuid4().hex}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        repeated = [name for name in table.schema.names if name not in _ALL_DIFFERENT]
+        pq.write_table(table, aside, compression="zstd", use_dictionary=repeated, write_page_checksum=True)
+        found = os.stat(aside)
+        os.replace(aside, file)
+        return found
+    except OSError as error:
+        raise StoreError(f"{file} cannot be written ({error}); free some space or copy the store") from error
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _encodable(value: Any) -> Any:

@@ -20,6 +20,9 @@ def mark_variants(rows: list[Row], specs: Mapping[str, dict[str, Any]]) -> None:
     for row in rows:
         alike[row["label"], row["data_name"]].append(row)
     for (label, _), same in alike.items():
+        if len(same) == 1:
+            same[0]["variant"] = None
+            continue
         known = {row["group_id"]: specs[row["group_id"]] | _of_data(row) for row in same if row["group_id"] in specs}
         differing = differences(known) if label is not None else {}
         for row in same:
@@ -82,4 +85,6 @@ def _fields(spec: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
 def _text(value: Any) -> str:
     if value is None:
         return "none"
-    return value if isinstance(value, str) else canonical_json(value)
+    if isinstance(value, str):
+        return value
+    return str(value) if type(value) is int else canonical_json(value)

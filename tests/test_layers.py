@@ -126,7 +126,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"sweeps.simulation", "sweeps.replay", "sweeps.passes", "sweeps.forecast", "sweeps.sweep", "trainers.prepare"}
     | {"sweeps.outlook"},
     # layer 6': what came out
-    "analysis.*": RECORDS | TABLES | {"analysis"},
+    "analysis.*": RECORDS | TABLES | {"analysis", "msgspec"},
     # layer 9
     "sweeps.budget": RECORDS | {"sweeps.plan", "trainers.measure"},
     "sweeps.driver": RECORDS | PLANNING | RUNNING | {"sweeps.allocator", "rich", "trainers.measure"},

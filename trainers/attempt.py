@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -52,7 +53,7 @@ class Attempt:
     def started(self) -> Started | None:
         """Who worked here; None if the attempt died before it could say."""
         file = self.folder / "started.json"
-        return decode(file, Started) if file.exists() else None
+        return decode(file, Started) if os.path.exists(file) else None
 
     def log(self, message: str) -> None:
         """Add a line, or several, to what this attempt has to say."""

@@ -57,6 +57,7 @@ class Store:
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root).expanduser().absolute()
+        self._runs = self.root / "runs"
 
     def open(self) -> Store:
         """Create or check the folder: StoreError if it cannot be written or a newer version made it."""
@@ -91,11 +92,11 @@ class Store:
 
     def run_folder(self, run: str) -> Path:
         """Where one run keeps its spec, attempts and result."""
-        return self.root / "runs" / run
+        return self._runs / run
 
     def run_ids(self) -> tuple[str, ...]:
         """Every run that was ever started here, sorted."""
-        return tuple(subfolders(self.root / "runs"))
+        return tuple(subfolders(self._runs))
 
     def write_spec(self, spec: RunSpec) -> None:
         """Record what a run is, before anything of it is trained; a damaged record is replaced.
@@ -114,7 +115,7 @@ class Store:
 
     def spec_and_group(self, run: str) -> tuple[RunSpec, str]:
         """`spec`, and its group id, which comes from the same reading."""
-        file = self.run_folder(run) / "spec.json"
+        file = self._runs / f"{run}/spec.json"
         spec = decode(file, RunSpec)
         found = run_id(spec)
         if found != run:
@@ -131,8 +132,8 @@ class Store:
 
     def result_and_curves(self, run: str) -> tuple[Result, bytes] | None:
         """`result`, with the content of its curves (empty where nothing was trained), which was read to check them."""
-        file = self.run_folder(run) / "result.json"
-        if not file.exists():
+        file = self._runs / f"{run}/result.json"
+        if not os.path.exists(file):
             return None
         result = decode(file, Result)
         folder, curves = self.attempt(run, result.attempt).folder, b""
@@ -158,7 +159,7 @@ class Store:
 
     def state_and_curves(self, run: str) -> tuple[RunState, bytes]:
         """`state`, with the content of the curves of a finished run."""
-        if not self.run_folder(run).is_dir():
+        if not os.path.isdir(self.run_folder(run)):
             return RunState(), b""
         corrupt = None
         try:
@@ -182,11 +183,11 @@ class Store:
 
     def attempt(self, run: str, token: str) -> Attempt:
         """One attempt of a run, by its token."""
-        return Attempt(run=run, token=token, folder=self.run_folder(run) / "attempts" / token)
+        return Attempt(run=run, token=token, folder=self._runs / f"{run}/attempts/{token}")
 
     def attempts(self, run: str) -> tuple[Attempt, ...]:
         """All attempts of a run, oldest first."""
-        return tuple(self.attempt(run, token) for token in subfolders(self.run_folder(run) / "attempts"))
+        return tuple(self.attempt(run, token) for token in subfolders(self._runs / f"{run}/attempts"))
 
     def begin_attempt(self, run: str) -> Attempt:
         """A new, empty attempt that nobody else writes to."""

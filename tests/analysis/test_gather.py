@@ -227,7 +227,8 @@ def test_gathering_again_replaces_the_tables_and_leaves_nothing_aside(lab: Any, 
     gather(lab.store)
     lab.finish(make_spec(seed=1))
     assert gather(lab.store).runs.num_rows == 2
-    assert sorted(file.name for file in (lab.store.root / "tables").iterdir()) == ["curves.parquet", "runs.parquet"]
+    names = sorted(file.name for file in (lab.store.root / "tables").iterdir())
+    assert names == ["curves.parquet", "runs.parquet", "seen.parquet"]
 
 
 def test_the_command_prints_the_tables_and_one_line_of_counts(lab: Any, make_spec: Any, capsys: Any) -> None:
