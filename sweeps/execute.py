@@ -9,8 +9,8 @@ import signal
 import socket
 import sys
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from ray.exceptions import RayError
 
 from sweeps.passes import Pass
 from sweeps.resources import Resources
-from sweeps.searcher import PlanSearcher
+from sweeps.searcher import EndPass, PassOver, PlanSearcher
 from sweeps.trial import train
 from trainers.errors import ResourceError, StoreError
 from trainers.execution import Execution
@@ -51,27 +51,32 @@ TUNE_SETTINGS = {
 class RunTrial(tune.Trainable):  # type: ignore[misc]  # ray ships no types for it
     """One job: an epoch per step. `setup` may run twice for one trial, so that all work begins in `step`."""
 
-    def setup(  # type: ignore[override]  # tune.with_parameters gives the rest
-        self, config: dict[str, Any], root: str, executions: dict[str, Execution]
-    ) -> None:
+    ROOT: str
+    EXECUTIONS: Mapping[str, Execution]
+    """By role; both are given by `bound`."""
+
+    def setup(self, config: dict[str, Any]) -> None:
         """Remember what to do; nothing more."""
-        self._store, self._executions = Store(root), executions
+        self._store = Store(self.ROOT)
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take over another job in the same process."""
         self._run: str = new_config["run_id"]
+        self._execution = self.EXECUTIONS[new_config["role"]]
+        self._num_epochs: int | None = None
         self._epochs: Iterator[EpochRecord] | None = None
         return True
 
     def step(self) -> dict[str, Any]:
         """One epoch; after the last one the result is in the store, or the failure."""
         if self._epochs is None:
-            self._epochs = train(self._store, self._run, self._executions[self._run])
+            self._epochs = train(self._store, self._run, self._execution)
         record = next(self._epochs, None)
         if record is None:
             return {"done": True}
-        is_last = record.epoch == self._store.spec(self._run).epochs
+        self._num_epochs = self._num_epochs or self._store.spec(self._run).epochs
+        is_last = record.epoch == self._num_epochs
         if is_last:
             next(self._epochs, None)
         return {
@@ -84,6 +89,25 @@ class RunTrial(tune.Trainable):  # type: ignore[misc]  # ray ships no types for 
     def cleanup(self) -> None:
         """Close an unfinished training."""
         self._epochs = None
+
+
+def bound(root: str, executions: Mapping[str, Execution], requests: Mapping[str, Resources]) -> type[RunTrial]:
+    """RunTrial with what it needs to know of the store and of each role.
+
+    Tune unpickles it for every trial, so that it must not hold anything per job (as a closure over the plan would).
+    """
+
+    class BoundTrial(RunTrial):
+        ROOT, EXECUTIONS = root, executions
+
+        @classmethod
+        def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+            """What the job's role asks for."""
+            request = requests[config["role"]]
+            return tune.PlacementGroupFactory([{"CPU": request.cpus} | ({"GPU": request.gpus} if request.gpus else {})])
+
+    BoundTrial.__name__ = RunTrial.__name__
+    return BoundTrial
 
 
 @contextmanager
@@ -167,11 +191,8 @@ def _resources(node: dict[str, Any]) -> Resources:
 
 def run_with_tune(work: Pass) -> None:
     """Run a pass; afterwards the store knows what became of every job."""
-    setup, plan = work.setup, work.plan
-    num_slots = setup.num_slots(plan)
+    num_slots = work.setup.num_slots(work.plan)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(num_slots + 1)
-    executions = {run: setup.execution(plan.by_id[run]) for run in work.to_run}
-    trainable = tune.with_parameters(RunTrial, root=str(work.store.root), executions=executions)
     searcher = PlanSearcher(
         work.frontier(),
         work.on_start,
@@ -180,7 +201,7 @@ def run_with_tune(work: Pass) -> None:
     )
     folder = work.store.log_folder() / f"tune-{uuid.uuid4().hex[:12]}"
     tuner = tune.Tuner(
-        tune.with_resources(trainable, lambda config: _placement(setup.request(plan.by_id[config["run_id"]]))),
+        _trainable(work),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             num_samples=-1,
@@ -193,13 +214,15 @@ def run_with_tune(work: Pass) -> None:
             name="pass",
             storage_path=str(folder),
             verbose=0,
+            callbacks=[EndPass(searcher)],
             progress_reporter=tune.CLIReporter(),  # silent at verbose=0; Tune's own for notebooks clears what we said
             failure_config=tune.FailureConfig(max_failures=MAX_RETRIES),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # True makes Tune call `save`
         ),
     )
     try:
-        tuner.fit()
+        with suppress(PassOver):
+            tuner.fit()
     except (tune.TuneError, RayError, EOFError, OSError) as error:
         raise StoreError(
             f"the pass broke off ({error}); see {work.store.log_folder() / 'ray.log'}, run again"
@@ -210,9 +233,13 @@ def run_with_tune(work: Pass) -> None:
         raise searcher.error
 
 
-def _placement(request: Resources) -> tune.PlacementGroupFactory:
-    bundle = {"CPU": request.cpus} | ({"GPU": request.gpus} if request.gpus else {})
-    return tune.PlacementGroupFactory([bundle])
+def _trainable(work: Pass) -> type[RunTrial]:
+    one_of_each = {work.plan.by_id[run].role.value: work.plan.by_id[run] for run in work.to_run}
+    return bound(
+        str(work.store.root),
+        {role: work.setup.execution(job) for role, job in one_of_each.items()},
+        {role: work.setup.request(job) for role, job in one_of_each.items()},
+    )
 
 
 def _name(trial: Any) -> str:

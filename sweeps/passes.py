@@ -74,7 +74,10 @@ class Setup:
 
 
 class Pass:
-    """The jobs of one pass, and what becomes of each, as the store tells."""
+    """The jobs of one pass, and what becomes of each, as the store tells.
+
+    `later` are jobs of passes to come: those that a failure blocks are shown as such at once.
+    """
 
     def __init__(
         self,
@@ -84,7 +87,10 @@ class Pass:
         setup: Setup,
         progress: Progress,
         may_start: Callable[[Job], bool] = always,
+        later: Iterable[str] = (),
     ) -> None:
+        self.done: set[str] = set()
+        self._shown = to_run | set(later)
         self.plan, self.to_run, self.store, self.setup, self._progress = plan, to_run, store, setup, progress
         self._may_start = may_start
         self._num_attempts_before: dict[str, int] = {}
@@ -117,12 +123,13 @@ class Pass:
             test = state.result.test_accuracy
             shown = "" if test is None else f", test {test:.1%}"
             self._progress.ended(run, Phase.DONE, f"validation {state.result.best_validation_accuracy:.1%}{shown}")
+            self.done.add(run)
             return True
         has_begun = len(self.store.attempts(run)) > self._num_attempts_before.get(run, 0)
         failure = (state.failure if has_begun else None) or self._record_crash(run, state, has_begun)
         self._progress.ended(run, Phase.FAILED, failure.reason)
         for child, blocker in blocked_by(self.plan, [run]).items():
-            if child in self.to_run:
+            if child in self._shown:
                 self._progress.ended(child, Phase.BLOCKED, f"by {self.plan.by_id[blocker].name}")
         return False
 

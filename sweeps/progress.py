@@ -101,11 +101,16 @@ class Progress(Protocol):
         """A job is done, failed or blocked, and why."""
 
 
+CHEAP_SECONDS, SHARE_OF_ESTIMATES = 0.001, 0.02
+"""An estimate of the sweep's end that takes longer (there are thousands of jobs) may take this share of the time."""
+
+
 class BoardProgress:
     """Keeps a board up to date and shows every event through `show` (a line) or `refresh` (the table)."""
 
     def __init__(self, board: Board, show: Callable[[str], None]) -> None:
         self.board, self._show, self._start = board, show, time.monotonic()
+        self._left, self._ask_again = "?", self._start
 
     def started(self, run: str) -> None:
         """A job was given its resources."""
@@ -129,9 +134,17 @@ class BoardProgress:
 
     def _say(self, line: Line, event: str) -> None:
         done, total = self.board.count(Phase.DONE), len(self.board.lines)
-        left = format_seconds(self.board.seconds_left())
         elapsed = format_seconds(time.monotonic() - self._start)
-        self._show(f"[{elapsed}] {line.job.name}: {event} ({done}/{total} jobs done, sweep {left} left)")
+        self._show(f"[{elapsed}] {line.job.name}: {event} ({done}/{total} jobs done, sweep {self._sweep_left()} left)")
+
+    def _sweep_left(self) -> str:
+        """The board's estimate, asked for as often as it is cheap."""
+        asked = time.monotonic()
+        if asked >= self._ask_again:
+            self._left = format_seconds(self.board.seconds_left())
+            took = time.monotonic() - asked
+            self._ask_again = asked + took / SHARE_OF_ESTIMATES if took > CHEAP_SECONDS else asked
+        return self._left
 
 
 class LiveTable:
