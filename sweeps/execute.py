@@ -8,8 +8,8 @@ import shutil
 import signal
 import socket
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from ray.exceptions import RayError
 from sweeps import allocator
 from sweeps.passes import Pass
 from sweeps.resources import Resources
-from sweeps.searcher import PlanSearcher
+from sweeps.searcher import EndPass, PassOver, PlanSearcher
 from sweeps.trial import Step, run_task
 from trainers.errors import ResourceError, StoreError
 from trainers.execution import Execution
@@ -47,23 +47,26 @@ TUNE_SETTINGS = {
 class RunTrial(tune.Trainable):  # type: ignore[misc]  # ray ships no types for it
     """One job: an epoch per step. `setup` may run twice for one trial, so that all work begins in `step`."""
 
-    def setup(  # type: ignore[override]  # tune.with_parameters gives the rest
-        self, config: dict[str, Any], root: str, executions: dict[str, Execution]
-    ) -> None:
+    ROOT: str
+    EXECUTIONS: Mapping[str, Execution]
+    """By shape; both are given by `bound`."""
+
+    def setup(self, config: dict[str, Any]) -> None:
         """Remember what to do; nothing more."""
-        self._store, self._executions = Store(root), executions
+        self._store = Store(self.ROOT)
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take over another job in the same process."""
         self._run: str = new_config["run_id"]
+        self._execution = self.EXECUTIONS[new_config["shape"]]
         self._steps: Iterator[Step] | None = None
         return True
 
     def step(self) -> dict[str, Any]:
         """One epoch; after the last one the result is in the store, or the failure."""
         if self._steps is None:
-            self._steps = run_task(self._store, self._run, self._executions[self._run])
+            self._steps = run_task(self._store, self._run, self._execution)
         step = next(self._steps, None)
         if step is None:
             return {"done": True}
@@ -79,6 +82,25 @@ class RunTrial(tune.Trainable):  # type: ignore[misc]  # ray ships no types for 
     def cleanup(self) -> None:
         """Close an unfinished training."""
         self._steps = None
+
+
+def bound(root: str, executions: Mapping[str, Execution], requests: Mapping[str, Resources]) -> type[RunTrial]:
+    """RunTrial with what it needs to know of the store and of each shape of job.
+
+    Tune unpickles it for every trial, so that it must not hold anything per job (as a closure over the plan would).
+    """
+
+    class BoundTrial(RunTrial):
+        ROOT, EXECUTIONS = root, executions
+
+        @classmethod
+        def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+            """What jobs of this shape ask for."""
+            request = requests[config["shape"]]
+            return tune.PlacementGroupFactory([{"CPU": request.cpus} | ({"GPU": request.gpus} if request.gpus else {})])
+
+    BoundTrial.__name__ = RunTrial.__name__
+    return BoundTrial
 
 
 @contextmanager
@@ -164,20 +186,18 @@ def _resources(node: dict[str, Any]) -> Resources:
 
 def run_with_tune(work: Pass) -> None:
     """Run a pass; afterwards the store knows what became of every job."""
-    setup, plan = work.setup, work.plan
-    num_slots = setup.num_slots(plan)
+    num_slots = work.setup.num_slots(work.plan)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(num_slots + 1)
-    executions = {run: setup.execution(plan.tasks[run]) for run in work.to_run}
-    trainable = tune.with_parameters(RunTrial, root=str(work.store.root), executions=executions)
     searcher = PlanSearcher(
         work.frontier(),
         work.on_start,
         lambda run, result: work.on_epoch(run, result["epoch"], result["validation_accuracy"], result["epoch_seconds"]),
         work.on_end,
+        lambda run: work.plan.tasks[run].shape,
     )
     folder = work.store.log_folder() / f"tune-{uuid.uuid4().hex[:12]}"
     tuner = tune.Tuner(
-        tune.with_resources(trainable, lambda config: _placement(setup.request(plan.tasks[config["run_id"]]))),
+        _trainable(work),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             num_samples=-1,
@@ -190,13 +210,15 @@ def run_with_tune(work: Pass) -> None:
             name="pass",
             storage_path=str(folder),
             verbose=0,
+            callbacks=[EndPass(searcher)],
             progress_reporter=tune.CLIReporter(),  # silent at verbose=0; Tune's own for notebooks clears what we said
             failure_config=tune.FailureConfig(max_failures=MAX_RETRIES),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # True makes Tune call `save`
         ),
     )
     try:
-        tuner.fit()
+        with suppress(PassOver):
+            tuner.fit()
     except (tune.TuneError, RayError, EOFError, OSError) as error:
         raise StoreError(
             f"the pass broke off ({error}); see {work.store.log_folder() / 'ray.log'}, run again"
@@ -207,9 +229,13 @@ def run_with_tune(work: Pass) -> None:
         raise searcher.error
 
 
-def _placement(request: Resources) -> tune.PlacementGroupFactory:
-    bundle = {"CPU": request.cpus} | ({"GPU": request.gpus} if request.gpus else {})
-    return tune.PlacementGroupFactory([bundle])
+def _trainable(work: Pass) -> type[RunTrial]:
+    one_of_each = {work.plan.tasks[run].shape: work.plan.tasks[run] for run in work.to_run}
+    return bound(
+        str(work.store.root),
+        {shape: work.setup.execution(job) for shape, job in one_of_each.items()},
+        {shape: work.setup.request(job) for shape, job in one_of_each.items()},
+    )
 
 
 def _name(trial: Any) -> str:

@@ -43,6 +43,11 @@ class LogitsJob:
         return Role.TEACHER
 
     @property
+    def shape(self) -> str:
+        """Jobs of one shape ask for the same."""
+        return "logits"
+
+    @property
     def num_epochs(self) -> int:
         """Epochs whose views are run through the teacher."""
         return self.request.num_epochs

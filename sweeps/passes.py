@@ -100,7 +100,10 @@ class Setup:
 
 
 class Pass:
-    """The jobs of one pass, and what becomes of each, as the store tells."""
+    """The jobs of one pass, and what becomes of each, as the store tells.
+
+    `later` are jobs of passes to come: those that a failure blocks are shown as such at once.
+    """
 
     def __init__(
         self,
@@ -110,7 +113,10 @@ class Pass:
         setup: Setup,
         progress: Progress,
         may_start: Callable[[Task], bool] = always,
+        later: Iterable[str] = (),
     ) -> None:
+        self.done: set[str] = set()
+        self._shown = to_run | set(later)
         self.plan, self.to_run, self.store, self.setup, self._progress = plan, to_run, store, setup, progress
         self._may_start = may_start
         self._num_attempts_before: dict[str, int] = {}
@@ -147,10 +153,11 @@ class Pass:
         done, failure = self._outcome(run)
         if failure is None:
             self._progress.ended(run, Phase.DONE, done)
+            self.done.add(run)
             return True
         self._progress.ended(run, Phase.FAILED, failure.reason)
         for child, blocker in blocked_by(self.plan, [run]).items():
-            if child in self.to_run:
+            if child in self._shown:
                 self._progress.ended(child, Phase.BLOCKED, f"by {self.plan.tasks[blocker].name}")
         return False
 

@@ -37,6 +37,11 @@ class Job:
         return f"{self.label}@{self.spec.seed}"
 
     @property
+    def shape(self) -> str:
+        """Jobs of one shape ask for the same, and find each other's processes."""
+        return self.role.value
+
+    @property
     def num_epochs(self) -> int:
         """Epochs that it trains."""
         return self.spec.epochs

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import gc
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -29,8 +31,12 @@ from trainers.result import Manifest, PlanRecord, RunState, Split
 from trainers.spec import Role, RunSpec
 from trainers.storage import Store, now, read_checkpoint
 
-MAX_PASSES = 2
+MAX_TRIES = 2
 """The second takes up what a machine's fault or a damaged parent stopped in the first."""
+
+JOBS_PER_PASS = 2000
+"""Tune keeps about 30 KB of every trial until its experiment ends, and slows down with their number; a pass costs a few
+seconds, in which its processes start."""
 
 UNPREPARED = "not prepared"
 
@@ -62,7 +68,8 @@ class Sweep:
         states = {job.id: store.state(job.id) for job in self.plan.jobs}
         forced = self.plan.descendants(self.plan.matching(self.request.force))
         wishes = Wishes(forced=frozenset(forced), reruns_changed=self.request.rerun_changed)
-        return decide(self.plan, states, _earlier_specs(store, self), plugins.module_digest, wishes)
+        digest = functools.cache(plugins.module_digest)  # every run names a dozen modules, most of them the same
+        return decide(self.plan, states, _earlier_specs(store, self), digest, wishes)
 
     @property
     def num_images(self) -> dict[str, int]:
@@ -252,14 +259,40 @@ def run_passes(
     progress: Progress,
     execute: Callable[[Pass], None],
     may_start: Callable[[Task], bool] = always,
+    most: int = JOBS_PER_PASS,
 ) -> None:
-    """Run a pass, and another over what it left for a reason that may have passed."""
-    for _ in range(MAX_PASSES):
-        work = Pass(plan, to_run, store, setup, progress, may_start)
-        if not work.can_start():
+    """Run everything, at `most` so many jobs in a pass, and once more what is left for a reason that may have passed.
+
+    What depends on a job that an earlier pass did not finish waits for the next try.
+    """
+    for _ in range(MAX_TRIES):
+        done: set[str] = set()
+        has_run = False
+        parts = slices(plan, to_run, setup.cost, most)
+        for number, part in enumerate(parts):
+            gone = set().union(*parts[:number]) - done
+            later = set().union(*parts[number + 1 :])
+            able = part - plan.descendants(gone)
+            work = Pass(plan, able, store, setup, progress, may_start, later)
+            if able and work.can_start():
+                execute(work)
+                has_run = True
+                gc.collect()  # an experiment of Tune is full of circles, and its memory is wanted for the next
+            done |= work.done
+        if not has_run:
             return
-        execute(work)
         to_run = _worth_another_try(plan, store)
+
+
+def slices(plan: Plan, to_run: set[str], cost: Callable[[Task], float], most: int) -> list[set[str]]:
+    """The jobs in parts of at most so many, those with the longest path below them first.
+
+    The path of a parent is never shorter than that of its child, and of equals the plan's order has it first: every
+    part needs only itself and the parts before it.
+    """
+    paths = plan.longest_paths(cost)
+    order = sorted((task for task in plan.tasks if task in to_run), key=lambda task: -paths[task])
+    return [set(order[start : start + most]) for start in range(0, len(order), most)]
 
 
 def _worth_another_try(plan: Plan, store: Store) -> set[str]:

@@ -23,6 +23,8 @@ class TimeLimit:
 
     def allows(self, job: Task) -> bool:
         """Whether a job may start now."""
+        if self.end == math.inf:
+            return True
         rest = self.end - self.clock()
         return rest > 0 and (self.seconds_left(job.id) or 0.0) <= rest
 

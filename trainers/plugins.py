@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import importlib.util
 import json
+import os
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,10 +54,11 @@ def names(kind: Kind) -> tuple[str, ...]:
 
 def source_file(kind: Kind, name: str) -> Path:
     """The file of a plug-in; PluginError lists the names there are."""
-    found = [file for folder in folders(kind) if (file := folder / f"{name}.py").is_file()]
-    if not found or name.startswith("_") or found[0].parent not in folders(kind):
+    files = [f"{folder}/{name}.py" for folder in folders(kind)]  # a plan asks a hundred times for each of its jobs
+    found = [file for file in files if os.path.isfile(file)]
+    if not found or name.startswith("_") or "/" in name:
         raise PluginError(f"unknown {kind.noun} {name!r}; have: {', '.join(names(kind))}")
-    return found[0]
+    return Path(found[0])
 
 
 def folders(kind: Kind) -> tuple[Path, ...]:
@@ -64,7 +66,12 @@ def folders(kind: Kind) -> tuple[Path, ...]:
     found = importlib.util.find_spec(kind.value)
     if found is None or not found.submodule_search_locations:
         raise PluginError(f"the package {kind.value} is missing; run from a complete checkout")
-    return tuple(map(Path, found.submodule_search_locations))
+    return _paths(tuple(found.submodule_search_locations))
+
+
+@cache
+def _paths(texts: tuple[str, ...]) -> tuple[Path, ...]:
+    return tuple(map(Path, texts))
 
 
 def is_users_own(kind: Kind, name: str) -> bool:

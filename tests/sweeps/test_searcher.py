@@ -29,16 +29,16 @@ def two_jobs(make_job: Any, make_frontier: Any) -> tuple[Frontier, Any, Any]:
 
 
 def make_searcher(frontier: Frontier, on_end: Any) -> Any:
-    return searcher.PlanSearcher(frontier, lambda run: None, lambda run, figures: None, on_end)
+    return searcher.PlanSearcher(frontier, lambda run: None, lambda run, figures: None, on_end, lambda run: "student")
 
 
 def test_a_child_is_suggested_once_its_parent_is_done_and_then_the_search_ends(two_jobs: Any) -> None:
     frontier, teacher, student = two_jobs
     asked = make_searcher(frontier, lambda run: True)
-    assert asked.suggest("one") == {"run_id": teacher.id}
+    assert asked.suggest("one") == {"run_id": teacher.id, "shape": "student"}
     assert asked.suggest("two") is None
     asked.on_trial_complete("one")
-    assert asked.suggest("two") == {"run_id": student.id}
+    assert asked.suggest("two") == {"run_id": student.id, "shape": "student"}
     asked.on_trial_complete("two")
     assert asked.suggest("three") == searcher.PlanSearcher.FINISHED
 
@@ -50,7 +50,7 @@ def test_the_last_epoch_is_told_though_tune_says_it_only_with_the_end(two_jobs: 
     def on_epoch(run: str, result: dict[str, Any]) -> None:
         told.append((run, result["epoch"]))
 
-    asked = searcher.PlanSearcher(frontier, lambda run: None, on_epoch, lambda run: True)
+    asked = searcher.PlanSearcher(frontier, lambda run: None, on_epoch, lambda run: True, lambda run: "student")
     asked.suggest("one")
     asked.on_trial_result("one", {"epoch": 1})
     asked.on_trial_complete("one", {"epoch": 2, "done": True})
@@ -72,7 +72,7 @@ def test_jobs_that_may_not_start_any_more_end_the_search_once_nothing_runs(make_
         may_start=lambda job: not is_time_up,
     )
     asked = make_searcher(frontier, lambda run: True)
-    assert asked.suggest("one") == {"run_id": first.id}
+    assert asked.suggest("one") == {"run_id": first.id, "shape": "student"}
     is_time_up = True
     assert asked.suggest("two") is None
     asked.on_trial_complete("one")
@@ -85,7 +85,7 @@ def test_a_store_that_fails_at_the_end_of_a_trial_ends_the_search_instead_of_han
 
     frontier, teacher, _ = two_jobs
     asked = make_searcher(frontier, disk_is_gone)
-    assert asked.suggest("one") == {"run_id": teacher.id}
+    assert asked.suggest("one") == {"run_id": teacher.id, "shape": "student"}
     asked.on_trial_complete("one")
     assert frontier.num_running == 0
     assert asked.suggest("two") == searcher.PlanSearcher.FINISHED
