@@ -9,10 +9,12 @@ from pathlib import Path
 
 from analysis.evidence import Evidence, read_store
 from analysis.prune import ACTIVE_SECONDS, KnownRun, Wishes, planned_runs, removable_runs
-from trainers.errors import StoreError
+from trainers.errors import PluginError, StoreError
 from trainers.removal import changed_at, data_fingerprints, leftovers, size_bytes, weights_digests
+from trainers.result import PlanRecord
 from trainers.spec import RunSpec, run_id
 from trainers.storage import Store
+from trainers.teacher_logits import logits_id, logits_read_by
 
 LEFTOVER_SECONDS = 86_400.0
 """Unfinished work that nobody touched for so long belongs to a process that is gone."""
@@ -20,7 +22,7 @@ LEFTOVER_SECONDS = 86_400.0
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One thing that may go: a run, a plan, prepared data, weights from outside, or a leftover."""
+    """One thing that may go: a run, a plan, prepared data, weights from outside, teachers' logits, or a leftover."""
 
     kind: str
     name: str
@@ -41,12 +43,15 @@ class Pruning:
 def make_pruning(store: Store, wishes: Wishes, now: float) -> Pruning:
     """All that a pruning removes; StoreError if a plan cannot be read, unless that is forced."""
     _check_plans(store, wishes)
-    evidence = read_store(store)
-    runs = known_runs(store, evidence, now)
+    plans = store.plans()
+    evidence = read_store(store, plans)
+    runs = known_runs(store, evidence, plans, now)
     doomed = removable_runs(runs, wishes)
     items = [*_plan_items(store, runs, doomed, now), *_run_items(store, evidence, runs, doomed)]
     if wishes.unreferenced:
-        items += _unneeded(store, [evidence[run].spec for run in runs if run not in doomed], now)
+        kept = [evidence[run] for run in runs if run not in doomed]
+        items += _unneeded(store, [known.spec for known in kept], now)
+        items += _unread(store, [known.spec for known in kept if not known.is_finished], now)
         gone = {item.name for item in items if item.kind == "data"}
         items += _leftover_items(store, gone, any(known.is_active for known in runs.values()), now)
     limit = wishes.older_than_seconds or 0.0
@@ -57,14 +62,16 @@ def make_pruning(store: Store, wishes: Wishes, now: float) -> Pruning:
     )
 
 
-def known_runs(store: Store, evidence: Mapping[str, Evidence], now: float) -> dict[str, KnownRun]:
+def known_runs(
+    store: Store, evidence: Mapping[str, Evidence], plans: Sequence[PlanRecord], now: float
+) -> dict[str, KnownRun]:
     """The runs that have a folder, as pruning looks at them."""
-    plans: dict[str, set[str]] = {}
-    for plan in store.plans():
+    named: dict[str, set[str]] = {}
+    for plan in plans:
         for job in plan.jobs:
-            plans.setdefault(job.run_id, set()).add(plan.plan_id)
-    new = {plan.plan_id for plan in store.plans() if now - (_seconds(plan.planned_at) or 0.0) < ACTIVE_SECONDS}
-    return {run: _known(store, evidence[run], frozenset(plans.get(run, ())), new, now) for run in store.run_ids()}
+            named.setdefault(job.run_id, set()).add(plan.plan_id)
+    new = {plan.plan_id for plan in plans if now - (_seconds(plan.planned_at) or 0.0) < ACTIVE_SECONDS}
+    return {run: _known(store, evidence[run], frozenset(named.get(run, ())), new, now) for run in store.run_ids()}
 
 
 def _known(store: Store, known: Evidence, plans: frozenset[str], new_plans: set[str], now: float) -> KnownRun:
@@ -153,6 +160,18 @@ def _unneeded(store: Store, kept: Sequence[RunSpec | None], now: float) -> Itera
     for digest in set(weights_digests(store)) - {spec.init_weights.digest for spec in specs if spec.init_weights}:
         files = (store.weights_file(digest), store.weights_record(digest))
         item = _item("weights", digest, tuple(file for file in files if file.exists()), now, "no run starts from them")
+        if item.age_seconds >= ACTIVE_SECONDS:
+            yield item
+
+
+def _unread(store: Store, unfinished: Sequence[RunSpec | None], now: float) -> Iterator[Item]:
+    """Teachers' logits that no unfinished run will read; nothing while it cannot be told what one reads."""
+    try:
+        wanted = {logits_id(one) for spec in unfinished if spec for one in logits_read_by(spec)}
+    except PluginError:
+        return
+    for logits in set(store.logits_ids()) - wanted if None not in unfinished else ():
+        item = _item("logits", logits, (store.logits(logits).folder,), now, "all that read them are done")
         if item.age_seconds >= ACTIVE_SECONDS:
             yield item
 

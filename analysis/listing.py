@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, partial
 
 from rich.console import Console
 from rich.table import Table
@@ -13,6 +14,7 @@ from analysis.prune import KnownRun
 from analysis.words import age_text, clean, count_text, counted, size_text
 from trainers.errors import PlanError
 from trainers.removal import size_bytes
+from trainers.result import PlanRecord
 from trainers.storage import Store
 from trainers.titles import data_title, model_title
 
@@ -25,9 +27,10 @@ _NUMBERS = ("val. %", "params", "size", "age")
 
 def print_runs(store: Store, plan_id: str | None, now: float) -> None:
     """A row per run, of a plan or of all, and what takes how much room; PlanError if there is no such plan."""
-    evidence = read_store(store)
-    runs = known_runs(store, evidence, now)
-    chosen = _in_order(store, runs) if plan_id is None else _of_plan(store, plan_id)
+    plans = store.plans()
+    evidence = read_store(store, plans)
+    runs = known_runs(store, evidence, plans, now)
+    chosen = _in_order(plans, runs) if plan_id is None else _of_plan(plans, plan_id)
     print_table(_run_table(store, [run for run in chosen if run in runs], evidence, runs))
     missing = sum(run not in runs for run in chosen)
     if missing:
@@ -36,16 +39,16 @@ def print_runs(store: Store, plan_id: str | None, now: float) -> None:
         print("\n".join(_totals(store)))
 
 
-def _of_plan(store: Store, plan_id: str) -> list[str]:
-    plans = {plan.plan_id: plan for plan in store.plans()}
-    if plan_id not in plans:
-        raise PlanError(f"unknown plan {plan_id!r}; have: {', '.join(plans) or 'none'}")
-    return [job.run_id for job in plans[plan_id].jobs]
+def _of_plan(plans: Sequence[PlanRecord], plan_id: str) -> list[str]:
+    by_id = {plan.plan_id: plan for plan in plans}
+    if plan_id not in by_id:
+        raise PlanError(f"unknown plan {plan_id!r}; have: {', '.join(by_id) or 'none'}")
+    return [job.run_id for job in by_id[plan_id].jobs]
 
 
-def _in_order(store: Store, runs: Mapping[str, KnownRun]) -> list[str]:
+def _in_order(plans: Sequence[PlanRecord], runs: Mapping[str, KnownRun]) -> list[str]:
     """The latest plan first, in its own order; then runs in no plan, the youngest first."""
-    planned = [job.run_id for plan in reversed(store.plans()) for job in plan.jobs]
+    planned = [job.run_id for plan in reversed(plans) for job in plan.jobs]
     rest = sorted((run for run in runs if not runs[run].plans), key=lambda run: runs[run].age_seconds)
     return [run for run in dict.fromkeys((*planned, *rest)) if run in runs]
 
@@ -54,7 +57,7 @@ def _run_table(
     store: Store, chosen: Sequence[str], evidence: Mapping[str, Evidence], runs: Mapping[str, KnownRun]
 ) -> Table:
     table = make_table(_COLUMNS, _NUMBERS)
-    length = _id_length(list(runs))
+    length, title = _id_length(list(runs)), cache(partial(data_title, store))
     for run in chosen:
         known, result = evidence[run], evidence[run].result
         table.add_row(
@@ -62,7 +65,7 @@ def _run_table(
             clean(f"{known.job.label}@{known.job.seed}" if known.job else "(in no plan)"),
             known.job.role.value if known.job else "",
             clean(model_title(known.spec.model)) if known.spec else "?",
-            clean(data_title(store, known.spec.data)) if known.spec else "?",
+            clean(title(known.spec.data)) if known.spec else "?",
             status_of(run, evidence),
             f"{100 * result.best_validation_accuracy:.2f}" if result else "",
             count_text(result.num_params if result else None),
@@ -87,9 +90,10 @@ def _totals(store: Store) -> Iterator[str]:
 
 def print_plans(store: Store) -> None:
     """A row per plan, the latest first."""
-    evidence = read_store(store)
+    plans = store.plans()
+    evidence = read_store(store, plans)
     table = make_table(("plan", "planned", "sweep", "data", "jobs", "done", "command"), ("jobs", "done"))
-    for plan in reversed(store.plans()):
+    for plan in reversed(plans):
         done = sum(evidence[job.run_id].result is not None for job in plan.jobs)
         moment = plan.planned_at[:16].replace("T", " ")
         names = (plan.plan_id, moment, plan.sweep, plan.data_name)

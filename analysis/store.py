@@ -65,7 +65,7 @@ def _add_pruning(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--unreferenced",
         action="store_true",
-        help="runs that no plan names or needs; then data and weights that no run needs, and leftovers of a day ago",
+        help="runs that no plan needs; then data, weights and logits that no run needs, and leftovers of a day ago",
     )
     command.add_argument("--keep-best", type=int, metavar="N", help="all but the best N runs of every data set")
     command.add_argument("--force", action="store_true", help="also runs that plans name, and plans left without runs")

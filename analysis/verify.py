@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from trainers.attempt import read_checkpoint
@@ -19,6 +20,7 @@ from trainers.storage import Store
 RUN_AGAIN = "delete the run's folder and run its sweep again, which trains it anew"
 PREPARE_AGAIN = "delete the data's folder and run its sweep again, which prepares it anew"
 FETCH_AGAIN = "delete the file and run its sweep again, which reads it anew from where it came"
+WRITE_AGAIN = "delete the file; students run their teacher instead, or a job writes it anew"
 LATER = "to have checksums, delete it and run its sweep again"
 
 Problems = Iterator["Problem"]
@@ -48,7 +50,8 @@ def parts(store: Store) -> tuple[Part, ...]:
     runs = [Part(name=f"run {run}", check=_run(store, run)) for run in store.run_ids()]
     data = [Part(name=f"data {name}", check=_data(store, name)) for name in data_fingerprints(store)]
     weights = [Part(name=f"weights {digest}", check=_weights(store, digest)) for digest in weights_digests(store)]
-    return (*plans, *runs, *data, *weights)
+    logits = [Part(name=f"logits {name}", check=_logits(store, name)) for name in store.logits_ids()]
+    return (*plans, *runs, *data, *weights, *logits)
 
 
 def _plan(store: Store, plan: str) -> Callable[[], Problems]:
@@ -111,6 +114,16 @@ def _weights(store: Store, digest: str) -> Callable[[], Problems]:
             yield Problem(about=about, what="not verifiable: kept by an older version", to_do=LATER, is_note=True)
             return
         yield from _damage(about, FETCH_AGAIN, lambda: _compare(store.weights_file(digest), decode(file, FileRecord))())
+
+    return check
+
+
+def _logits(store: Store, logits: str) -> Callable[[], Problems]:
+    def check() -> Problems:
+        about, folder = f"logits {logits}", store.logits(logits)
+        yield from _damage(about, "run its sweep again, which asks for them anew", folder.request)
+        for source, epoch in folder.all_epochs():
+            yield from _damage(about, WRITE_AGAIN, partial(folder.read_epoch, source, epoch))
 
     return check
 

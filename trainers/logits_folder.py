@@ -84,7 +84,12 @@ class LogitsFolder:
 
     def epochs(self, source: str) -> frozenset[int]:
         """The epochs that are there, counted from 1."""
-        return frozenset(int(file.name.split("-")[1]) for file in self._of(source).glob("epoch-*.npy"))
+        return frozenset(int(file.name.split("-")[1]) for file in self._of(source).glob(f"epoch-{6 * '[0-9]'}-*.npy"))
+
+    def all_epochs(self) -> tuple[tuple[str, int], ...]:
+        """Every (source, epoch) that is there."""
+        sources = [name for name in subfolders(self.folder) if name != "attempts"]
+        return tuple((source, epoch) for source in sources for epoch in sorted(self.epochs(source)))
 
     def write_epoch(self, source: str, epoch: int, logits_NK: Logits) -> None:
         """Publish the logits of one epoch as one step."""

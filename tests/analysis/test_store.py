@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from analysis.store import main
@@ -19,6 +20,7 @@ from trainers.files import encode_record
 from trainers.result import Failure, Manifest
 from trainers.spec import Choice, Weights, run_id
 from trainers.storage import CURVES, WEIGHTS, Store
+from trainers.teacher_logits import LogitsRequest, logits_id, logits_read_by
 
 ROOT = Path(__file__).resolve().parents[2]
 OLD = "2020-01-01T00:00:00.000+00:00"
@@ -456,3 +458,57 @@ def test_a_reader_that_has_seen_enough_ends_the_command_quietly(lab: Any, family
     done = subprocess.run([*command, *options], cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True)
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+# Teachers' logits
+
+
+def put_logits(store: Store, student: Any, num_epochs: int = 2) -> str:
+    """A set for a student, a day old."""
+    (spec,) = logits_read_by(student)
+    folder = store.logits(logits_id(spec))
+    folder.write_request(LogitsRequest(spec=spec, num_epochs=num_epochs))
+    folder.begin_attempt()
+    for epoch in range(1, num_epochs + 1):
+        folder.write_epoch("source", epoch, np.zeros((3, 2), dtype=np.float32))
+    age(folder.folder, 2)
+    return folder.id
+
+
+def test_logits_go_once_all_that_read_them_are_done(lab: Any, make_spec: Any, run_command: Any) -> None:
+    teacher = make_spec(model="resnet18", seed=3)
+    done, waiting = make_spec(teacher=teacher), make_spec(teacher=teacher, view_seed=8)
+    lab.plan(("teacher", teacher), ("done", done), ("waiting", waiting))
+    lab.finish(teacher, finished_at=OLD)
+    lab.finish(done, finished_at=OLD)
+    lab.store.write_spec(waiting)
+    read, wanted = put_logits(lab.store, done), put_logits(lab.store, waiting)
+    code, text = run_command("prune", "--unreferenced")
+    assert code == 0 and any(line.split()[:2] == ["logits", read] for line in text.splitlines())
+    assert lab.store.logits_ids() == (wanted,)
+
+
+def test_damaged_logits_are_found(lab: Any, make_spec: Any, run_command: Any) -> None:
+    teacher = make_spec(model="resnet18", seed=3)
+    lab.plan(("teacher", teacher))
+    lab.finish(teacher)
+    logits = put_logits(lab.store, make_spec(teacher=teacher))
+    assert run_command("verify")[0] == 0
+    file = next(lab.store.logits(logits).folder.glob("source/epoch-000002-*.npy"))
+    file.write_bytes(file.read_bytes()[:-1])
+    code, text = run_command("verify")
+    assert code == 1 and "epoch-000002" in text and "does not match its checksum; delete the file" in text
+
+
+def test_a_list_opens_no_file_twice(lab: Any, family: dict[str, str]) -> None:
+    code = (
+        "import collections, sys; opened = collections.Counter(); root = sys.argv[1]\n"
+        "sys.addaudithook(lambda event, args: event == 'open' and str(args[0]).startswith(root) and"
+        " opened.update([str(args[0])]))\n"
+        "from analysis.store import main; main([root, 'list'])\n"
+        "print(len(opened), [file for file, number in opened.items() if number > 1])"
+    )
+    command = [sys.executable, "-c", code, str(lab.store.root)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    number, twice = done.stdout.splitlines()[-1].split(" ", 1)
+    assert int(number) > 10 and twice == "[]", done.stderr
