@@ -1,6 +1,7 @@
 """How fast networks train with the memory allocator's settings, against none.
 
     python tests/benchmarks/allocator.py [--cases student:128:32 student:128:128 ...] [--images 256] [--rounds 3]
+        [--out FOLDER] [--quick]
 
 A case is MODEL:PIXELS:BATCH: forward, backward and optimizer step on random tensors, one thread. Every figure is of a
 fresh process, the settings in turns; seconds are those of its processor, so that what else runs counts less. Memory is
@@ -16,12 +17,10 @@ import resource
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import tables
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -34,41 +33,37 @@ SETTINGS = {"default": "", "set": environment({}).get(VARIABLE, "")}
 
 
 def main() -> None:
-    """Print a Markdown table, a row per case, and write it as Parquet."""
+    """Print and write a row per case."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--cases", nargs="+", default=CASES, metavar="MODEL:PIXELS:BATCH")
     parser.add_argument("--images", type=int, default=256, help="trained on in one process, at least one batch")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", type=Path, help="a folder for the Parquet file (default: a temporary one)")
+    parser.add_argument("--out", type=Path, help="folder of the Parquet file")
+    parser.add_argument("--quick", action="store_true", help="tiny, to see that it works")
     parser.add_argument("--one", metavar="CASE", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
         print(json.dumps(_train(arguments.one, arguments.images)))
         return
+    if arguments.quick:
+        arguments.cases, arguments.images, arguments.rounds = CASES[:1], 32, 1
     rows = [_row(case, arguments.images, arguments.rounds) for case in arguments.cases]
-    out = arguments.out or Path(tempfile.mkdtemp(prefix="petite-allocator-"))
-    out.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(rows), out / "allocator.parquet")
-    print("| model:pixels:batch | default, images/s | set, images/s | ratio | memory, MB: default | set |")
-    print("|---|---:|---:|---:|---:|---:|")
-    for row in rows:
-        print(
-            f"| {row['case']} | {row['default']:.0f} | {row['set']:.0f} | {row['ratio']:.2f} "
-            f"| {row['default_mb']:.0f} | {row['set_mb']:.0f} |"
-        )
-    print(f"\n{VARIABLE}={SETTINGS['set']}; medians of {arguments.rounds} rounds; also in {out / 'allocator.parquet'}")
+    tables.write_table("allocator", rows, arguments.out)
 
 
-def _row(case: str, num_images: int, num_rounds: int) -> dict[str, str | float]:
+def _row(case: str, num_images: int, num_rounds: int) -> dict[str, tables.Cell]:
     figures: dict[str, list[dict[str, float]]] = {name: [] for name in SETTINGS}
     for _ in range(num_rounds):
         for name, value in SETTINGS.items():
             variables = {**os.environ, "OMP_NUM_THREADS": "1", VARIABLE: value}
             command = [sys.executable, __file__, "--one", case, "--images", str(num_images)]
             figures[name].append(json.loads(subprocess.check_output(command, env=variables, text=True)))
-    speeds = {name: statistics.median(one["images_per_second"] for one in ones) for name, ones in figures.items()}
-    memory = {f"{name}_mb": max(one["peak_mb"] for one in ones) for name, ones in figures.items()}
-    return {"case": case, **speeds, "ratio": speeds["set"] / speeds["default"], **memory}
+    speeds = {name: [one["images_per_second"] for one in ones] for name, ones in figures.items()}
+    row: dict[str, tables.Cell] = {"case": case}
+    for name, values in speeds.items():
+        row[f"images/s, {name}"] = statistics.median(values)
+    row |= tables.spread("ratio", [ours / default for default, ours in zip(*speeds.values(), strict=True)])
+    return row | {f"MB, {name}": max(one["peak_mb"] for one in ones) for name, ones in figures.items()}
 
 
 def _train(case: str, num_images: int) -> dict[str, float]:

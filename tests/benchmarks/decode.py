@@ -1,6 +1,6 @@
 """How fast pictures become prepared arrays, against one thread that opens and resizes them with PIL.
 
-    python tests/benchmarks/decode.py [--photos FOLDER] [--rounds 3]
+    python tests/benchmarks/decode.py [--photos FOLDER] [--rounds 3] [--out FOLDER] [--quick]
 
 FOLDER has class folders of pictures; without it, painted plates are written as JPEG of 256 and 512 pixels.
 Every figure is taken beside its peer in the same round. Preparation also compares contents, writes the arrays
@@ -10,6 +10,7 @@ and syncs them, which the loop does not; the loop's pictures are gone afterwards
 from __future__ import annotations
 
 import argparse
+import statistics
 import sys
 import tempfile
 import time
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import tables
 from PIL import Image, ImageOps
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -36,24 +38,26 @@ PREPARED_SIZES = (64, 128, 256)
 
 
 def main() -> None:
-    """Print a Markdown table: a row per size of the pictures and of what they are made into."""
+    """Print and write a row per size of the pictures and of what they are made into."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--photos", type=Path, help="a folder of class folders (default: painted plates)")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path, help="folder of the Parquet file")
+    parser.add_argument("--quick", action="store_true", help="tiny, to see that it works")
     arguments = parser.parse_args()
-    print(f"| pictures | prepared at | PIL loop, images/s | prepared by {num_cpus()} workers, images/s | ratio |")
-    print("|---|---:|---:|---:|---:|")
+    if arguments.quick:
+        arguments.rounds = 1
     with tempfile.TemporaryDirectory() as temporary:
-        for name, folder in _trees(arguments.photos, Path(temporary)):
-            for size in PREPARED_SIZES:
-                print(_row(name, folder, size, arguments.rounds), flush=True)
+        trees = _trees(arguments.photos, Path(temporary), 40 if arguments.quick else MIN_PAINTED)
+        rows = [_row(name, folder, size, arguments.rounds) for name, folder in trees for size in PREPARED_SIZES]
+    tables.write_table("decode", rows, arguments.out)
 
 
-def _trees(photos: Path | None, temporary: Path) -> Iterator[tuple[str, Path]]:
+def _trees(photos: Path | None, temporary: Path, min_painted: int) -> Iterator[tuple[str, Path]]:
     if photos is not None:
         yield str(photos), photos
         return
-    num_painted = max(MIN_PAINTED, PICTURES_PER_CHUNK * num_cpus())  # a chunk for every worker
+    num_painted = max(min_painted, PICTURES_PER_CHUNK * num_cpus())  # a chunk for every worker
     for pixels in PAINTED_SIZES:
         folder = temporary / f"painted-{pixels}"
         for index in range(num_painted):
@@ -63,17 +67,14 @@ def _trees(photos: Path | None, temporary: Path) -> Iterator[tuple[str, Path]]:
         yield f"{num_painted} painted JPEG of {pixels} pixels", folder
 
 
-def _row(name: str, folder: Path, size: int, num_rounds: int) -> str:
+def _row(name: str, folder: Path, size: int, num_rounds: int) -> dict[str, tables.Cell]:
     for file in _files(folder):
         file.read_bytes()  # so that nobody is the first to fetch them from the disk
     pairs = [(_pil_speed(folder, size), _prepared_speed(folder, size)) for _ in range(num_rounds)]
-    loop, ours = (_range(speeds) for speeds in zip(*pairs, strict=True))
-    ratios = [ours / loop for loop, ours in pairs]
-    return f"| {name} | {size} | {loop} | {ours} | {min(ratios):.2f} to {max(ratios):.2f} |"
-
-
-def _range(speeds: tuple[float, ...]) -> str:
-    return f"{min(speeds):.0f} to {max(speeds):.0f}"
+    row: dict[str, tables.Cell] = {"pictures": name, "prepared at": size}
+    row["PIL loop, images/s"] = statistics.median(loop for loop, _ in pairs)
+    row[f"{num_cpus()} workers, images/s"] = statistics.median(ours for _, ours in pairs)
+    return row | tables.spread("ratio", [ours / loop for loop, ours in pairs])
 
 
 def _pil_speed(folder: Path, size: int) -> float:

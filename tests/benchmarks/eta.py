@@ -1,6 +1,6 @@
 """How good the estimated remaining time of a sweep is, as its own output says it, at 10, 25 and 50 % of the sweep.
 
-    python tests/benchmarks/eta.py [--sweep smoke] [--seeds 3] [--limit N] [--epochs N] [--rounds 1] [--out FOLDER]
+    python tests/benchmarks/eta.py [--sweep smoke] [--seeds 3] [--limit N] [--epochs N] [--rounds 1] [--out FOLDER] [--quick]
 
 The sweep runs under Ray. The first round has no history, each later one (with other seeds) has the rounds before it.
 """
@@ -15,8 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import tables
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARES = (0.0, 0.10, 0.25, 0.50)
@@ -24,31 +23,24 @@ LEFT = re.compile(r"^\[[\d:]+\] .*sweep ([\d:]+) left\)$")
 
 
 def main() -> None:
-    """Print a Markdown table with a row per round and share of the sweep, and write it as Parquet."""
+    """Print and write a row per round and share of the sweep."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--sweep", default="smoke")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--limit", type=int)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, help="folder of the Parquet file")
+    parser.add_argument("--quick", action="store_true", help="tiny, to see that it works")
     arguments = parser.parse_args()
-    out = arguments.out or Path(tempfile.mkdtemp(prefix="eta-"))
-    rows = []
-    print("| round | at | estimated, s | took, s | error |\n|---:|---:|---:|---:|---:|")
+    if arguments.quick:
+        arguments.seeds, arguments.limit, arguments.epochs = 1, 330, 1
     with tempfile.TemporaryDirectory() as store:
-        for number in range(arguments.rounds):
-            for row in _round(arguments, number, Path(store)):
-                rows.append(row)
-                error = row["estimated_seconds"] / row["took_seconds"] - 1
-                cells = f"{row['estimated_seconds']:.0f} | {row['took_seconds']:.0f} | {error:+.0%}"
-                print(f"| {number + 1} | {row['share']:.0%} | {cells} |", flush=True)
-    out.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(rows), out / "eta.parquet")
-    print(f"\nwritten to {out / 'eta.parquet'}")
+        rows = [row for number in range(arguments.rounds) for row in _round(arguments, number, Path(store))]
+    tables.write_table("eta", rows, arguments.out)
 
 
-def _round(arguments: argparse.Namespace, number: int, store: Path) -> list[dict[str, float]]:
+def _round(arguments: argparse.Namespace, number: int, store: Path) -> list[dict[str, tables.Cell]]:
     """The totals that a run expected, against what it took from its first job to its last line about one."""
     seeds = range(number * arguments.seeds, (number + 1) * arguments.seeds)
     command = [sys.executable, str(ROOT / "sweeps" / "run_all.py"), "--store", str(store), "--sweep", arguments.sweep]
@@ -65,9 +57,19 @@ def _round(arguments: argparse.Namespace, number: int, store: Path) -> list[dict
     totals = [(at - start, at - start + left) for at, left in seen]
     known = ((share, [total for at, total in totals if at <= share * took][-1]) for share in SHARES)
     return [
-        {"round": number + 1, "share": share, "estimated_seconds": total, "took_seconds": took}
+        {
+            "round": number + 1,
+            "at %": 100 * share,
+            "estimated, s": total,
+            "took, s": took,
+            "error %": _error(total, took),
+        }
         for share, total in known
     ]
+
+
+def _error(estimated: float, took: float) -> float:
+    return 100 * (estimated / took - 1)
 
 
 def _seconds(clock: str) -> int:

@@ -39,6 +39,7 @@ def main() -> None:
 
 def _rows(folder: Path, num_runs: int, num_new: int) -> list[dict[str, tables.Cell]]:
     from synthetic import add_runs, make_store
+
     from trainers.storage import Store
 
     if not folder.exists():

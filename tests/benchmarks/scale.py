@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import tables
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -79,16 +80,20 @@ def main() -> None:
     parser.add_argument("--pass-size", type=int, help="jobs per pass (default: the product's)")
     parser.add_argument("--slots", type=int, default=2, help="jobs at a time (default: 2)")
     parser.add_argument("--records", type=int, default=100, help="runs whose record is timed (default: 100)")
-    parser.add_argument("--out", type=Path, help="folder for Parquet files (default: a temporary one)")
+    parser.add_argument("--out", type=Path, help="folder of the Parquet files")
+    parser.add_argument("--quick", action="store_true", help="tiny, to see that it works")
     parser.add_argument("--drive", metavar="JSON", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.drive:
         drive(**json.loads(arguments.drive))
         return
-    out = arguments.out or Path(tempfile.mkdtemp(prefix="petite-scale-"))
+    if arguments.quick:
+        arguments.jobs, arguments.records = "4", 4
     rows = [sweep(int(number), arguments.slots, arguments.pass_size) for number in arguments.jobs.split(",") if number]
-    show(rows, out / "scale.parquet")
-    show([records(arguments.records)] if arguments.records else [], out / "records.parquet")
+    if rows:
+        tables.write_table("scale", rows, arguments.out)
+    if arguments.records:
+        tables.write_table("records", [records(arguments.records)], arguments.out)
 
 
 def sweep(num_jobs: int, num_slots: int, pass_size: int | None) -> dict[str, Any]:
@@ -236,19 +241,6 @@ def records(num_runs: int) -> dict[str, Any]:
             "record ms, median": besides[num_runs // 2],
             "record ms, 90 %": besides[int(num_runs * 0.9)],
         }
-
-
-def show(rows: list[dict[str, Any]], file: Path) -> None:
-    """Markdown on the screen, Parquet in a file."""
-    import pandas as pd
-
-    if not rows:
-        return
-    table = pd.DataFrame(rows)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    table.to_parquet(file)
-    print(table.T.to_string(header=False, float_format="{:.3f}".format))
-    print(f"\n{file}\n")
 
 
 if __name__ == "__main__":

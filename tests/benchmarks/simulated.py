@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import tables
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -29,44 +26,38 @@ STARTUP_SECONDS = 4.0
 
 
 def main() -> None:
-    """Print a Markdown table with a row per failure rate and policy, and write it as Parquet."""
+    """Print and write a row per failure rate and policy."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--durations", default="estimates")
     parser.add_argument("--seeds", default="1250")
     parser.add_argument("--nodes", default="128")
     parser.add_argument("--gpus", default="8")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, help="folder of the Parquet file")
+    parser.add_argument("--quick", action="store_true", help="tiny, to see that it works")
     arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.seeds, arguments.nodes = "4", "1"
     given = [f"--{name}={getattr(arguments, name)}" for name in ("durations", "seeds", "nodes", "gpus")]
     options = make_parser().parse_args(given)
     workload, world = planned(options, world_of(options)), world_of(options)
-    print(f"{len(workload.tasks)} jobs: {workload.words}; planned in {workload.planning_seconds:.1f} s\n")
-    print("| failures a day | policy | makespan, s | over the bound | over the tighter bound | lost, s | restarts |")
-    print("|---:|---|---:|---:|---:|---:|---:|")
+    print(f"{len(workload.tasks)} jobs: {workload.words}; planned in {workload.planning_seconds:.1f} s")
     rows = [_row(workload, world, policy, rate) for rate in FAILURES_PER_DAY for policy in Policy]
-    out = arguments.out or Path(tempfile.mkdtemp(prefix="simulated-"))
-    out.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(rows), out / "simulated.parquet")
-    print(f"\nwritten to {out / 'simulated.parquet'}")
+    tables.write_table("simulated", rows, arguments.out)
 
 
-def _row(workload: Workload, world: World, policy: Policy, rate: float) -> dict[str, Any]:
-    """Simulated and printed."""
+def _row(workload: Workload, world: World, policy: Policy, rate: float) -> dict[str, tables.Cell]:
     failing = replace(world, failures_per_day=rate, startup_seconds=STARTUP_SECONDS if rate else 0.0)
     result = simulate(workload.tasks, failing, policy)
-    row = {
-        "failures_per_day": rate,
+    return {
+        "failures a day": rate,
         "policy": policy.value,
-        "makespan_seconds": result.makespan_seconds,
-        "over_bound": result.makespan_seconds / lower_bound(workload.tasks, world.machines),
-        "over_tighter_bound": result.makespan_seconds / tail_bound(workload.tasks, world.machines),
-        "lost_seconds": result.lost_seconds,
-        "num_restarts": result.num_restarts,
-        "planning_seconds": workload.planning_seconds,
+        "makespan, s": result.makespan_seconds,
+        "over the bound": result.makespan_seconds / lower_bound(workload.tasks, world.machines),
+        "over the tighter bound": result.makespan_seconds / tail_bound(workload.tasks, world.machines),
+        "lost, s": result.lost_seconds,
+        "restarts": result.num_restarts,
+        "planning, s": workload.planning_seconds,
     }
-    figures = f"{row['makespan_seconds']:.0f} | {row['over_bound']:.3f} | {row['over_tighter_bound']:.3f}"
-    print(f"| {rate:g} | {policy.value} | {figures} | {result.lost_seconds:.0f} | {result.num_restarts} |", flush=True)
-    return row
 
 
 if __name__ == "__main__":
