@@ -166,7 +166,7 @@ class Pass:
         has_begun = len(self._attempts(run)) > self._num_attempts_before.get(run, 0)
         if isinstance(self.plan.tasks[run], LogitsJob):
             folder = self.store.logits(run)
-            if has_begun and folder.is_finished_by(folder.attempts()[-1]):
+            if has_begun and folder.finished_at(folder.attempts()[-1]):
                 return "written", None
             return "", (folder.failure() if has_begun else None) or self._record_crash(run, None, has_begun)
         state = self.store.state(run)

@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from trainers.attempt import Attempt
+from trainers.attempt import Attempt, now
 from trainers.errors import CorruptFileError
-from trainers.files import decode, encode_record, file_digest, subfolders, write
+from trainers.files import decode, decode_record, encode_record, file_digest, subfolders, write
 from trainers.result import Failure
 from trainers.spec import to_dict
 from trainers.teacher_logits import LogitsRequest
@@ -73,12 +73,13 @@ class LogitsFolder:
         return attempt
 
     def finish(self, attempt: Attempt) -> None:
-        """Say that an attempt came to its end."""
-        write(attempt.folder / "done.json", encode_record({"attempt": attempt.token}))
+        """Say that an attempt came to its end, and when."""
+        write(attempt.folder / "done.json", encode_record({"finished_at": now()}))
 
-    def is_finished_by(self, attempt: Attempt) -> bool:
-        """Whether an attempt came to its end."""
-        return (attempt.folder / "done.json").exists()
+    def finished_at(self, attempt: Attempt) -> str | None:
+        """When an attempt came to its end; None if it has not."""
+        file = attempt.folder / "done.json"
+        return str(decode_record(file).get("finished_at")) if file.exists() else None
 
     # Epochs, by their source
 

@@ -1,6 +1,6 @@
 """How good the estimated remaining time of a sweep is, as its own output says it, at 10, 25 and 50 % of the sweep.
 
-    python tests/benchmarks/eta.py [--sweep smoke] [--seeds 3] [--limit N] [--epochs N] [--rounds 1] [--out FOLDER] [--quick]
+    python tests/benchmarks/eta.py [--sweep smoke] [--seeds 3] [--limit N] [--epochs N] [--rounds 1] [--out FOLDER]
 
 The sweep runs under Ray. The first round has no history, each later one (with other seeds) has the rounds before it.
 """

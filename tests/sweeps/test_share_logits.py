@@ -12,6 +12,7 @@ from sweeps.admission import Ledger
 from sweeps.api import run
 from sweeps.frontier import Frontier
 from sweeps.plan import Job, Plan, blocked_by, make_plan
+from sweeps.replay import read_recording
 from sweeps.resources import Resources
 from sweeps.share_logits import TeacherLogits, share_logits, without_room
 from trainers.spec import Choice, Role, RunSpec, run_id
@@ -195,3 +196,13 @@ def test_the_plan_says_what_would_be_written_once(small: dict[str, Any], tmp_pat
     show_plan(found, Console())
     assert "logits(teacher)@0 would be written once, for 2 jobs (2 epochs, 0.0 MB)" in capsys.readouterr().out
     assert planned(**small, store=tmp_path, teacher_logits="never").logits == ()
+
+
+def test_a_replay_of_the_sweep_has_the_job_that_wrote_them(small: dict[str, Any], tmp_path: Path) -> None:
+    run(**small, store=tmp_path, quiet=True)
+    store = Store(tmp_path)
+    (logits,) = store.logits_ids()
+    tasks = {task.id: task for task in read_recording(store).tasks}
+    assert tasks[logits].parents == (run_id(store.logits(logits).request().spec.teacher),)
+    assert tasks[logits].epoch_seconds > 0
+    assert sum(logits in task.parents for task in tasks.values()) == 2
