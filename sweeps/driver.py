@@ -17,8 +17,9 @@ from sweeps.passes import Pass, Setup
 from sweeps.plan import Plan
 from sweeps.request import ExecutionRequest
 from sweeps.share_logits import TeacherLogits, share_logits, without_room
-from sweeps.sweep import Sweep, git_state, left_to_run, run_passes, set_aside_stale
+from sweeps.sweep import Sweep, git_state, left_to_run, set_aside_stale
 from sweeps.time_limit import TimeLimit, end_of
+from sweeps.tries import run_passes
 from sweeps.weights import keep_weights
 from trainers.result import Manifest
 from trainers.storage import Store

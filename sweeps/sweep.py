@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import gc
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,13 +13,10 @@ from pathlib import Path
 from sweeps.context import GIVEN_TEACHER, Context, check_settings
 from sweeps.grid import expand
 from sweeps.jobs import make_jobs
-from sweeps.passes import Pass, Setup
-from sweeps.plan import Decision, Plan, Task, Wishes, decide, make_plan
+from sweeps.plan import Decision, Plan, Wishes, decide, make_plan
 from sweeps.pretraining import Pretraining, choose_pretraining, given_teacher
-from sweeps.progress import Progress
 from sweeps.recipes import recipe
 from sweeps.request import SweepRequest
-from sweeps.time_limit import always
 from sweeps.weights import find_weights
 from trainers import plugins
 from trainers.errors import CorruptFileError, PlanError, PluginError, SpecError
@@ -30,13 +26,6 @@ from trainers.prepare import DataRequest, parse_data, prepare, prepared
 from trainers.result import Manifest, PlanRecord, RunState, Split
 from trainers.spec import Role, RunSpec
 from trainers.storage import Store, now, read_checkpoint
-
-MAX_TRIES = 2
-"""The second takes up what a machine's fault or a damaged parent stopped in the first."""
-
-JOBS_PER_PASS = 2000
-"""Tune keeps about 30 KB of every trial until its experiment ends, and slows down with their number; a pass costs a few
-seconds, in which its processes start."""
 
 UNPREPARED = "not prepared"
 
@@ -249,60 +238,6 @@ def set_aside_stale(store: Store, decisions: dict[str, Decision]) -> None:
     for run, decision in reversed(decisions.items()):
         if decision.starts_over or store.state(run).corrupt is not None:
             store.set_aside(run)
-
-
-def run_passes(
-    plan: Plan,
-    store: Store,
-    to_run: set[str],
-    setup: Setup,
-    progress: Progress,
-    execute: Callable[[Pass], None],
-    may_start: Callable[[Task], bool] = always,
-    most: int = JOBS_PER_PASS,
-) -> None:
-    """Run everything, at `most` so many jobs in a pass, and once more what is left for a reason that may have passed.
-
-    What depends on a job that an earlier pass did not finish waits for the next try.
-    """
-    for _ in range(MAX_TRIES):
-        done: set[str] = set()
-        has_run = False
-        parts = slices(plan, to_run, setup.cost, most)
-        for number, part in enumerate(parts):
-            gone = set().union(*parts[:number]) - done
-            later = set().union(*parts[number + 1 :])
-            able = part - plan.descendants(gone)
-            work = Pass(plan, able, store, setup, progress, may_start, later)
-            if able and work.can_start():
-                execute(work)
-                has_run = True
-                gc.collect()  # an experiment of Tune is full of circles, and its memory is wanted for the next
-            done |= work.done
-        if not has_run:
-            return
-        to_run = _worth_another_try(plan, store)
-
-
-def slices(plan: Plan, to_run: set[str], cost: Callable[[Task], float], most: int) -> list[set[str]]:
-    """The jobs in parts of at most so many, those with the longest path below them first.
-
-    The path of a parent is never shorter than that of its child, and of equals the plan's order has it first: every
-    part needs only itself and the parts before it.
-    """
-    paths = plan.longest_paths(cost)
-    order = sorted((task for task in plan.tasks if task in to_run), key=lambda task: -paths[task])
-    return [set(order[start : start + most]) for start in range(0, len(order), most)]
-
-
-def _worth_another_try(plan: Plan, store: Store) -> set[str]:
-    """Unfinished jobs whose failure may pass and that no permanent failure blocks."""
-    states = {job.id: store.state(job.id) for job in plan.jobs}
-    hopeless = {
-        run for run, state in states.items() if state.result is None and state.failure and state.failure.is_permanent
-    }
-    unfinished = {run for run, state in states.items() if state.result is None}
-    return unfinished - plan.descendants(hopeless)
 
 
 def _earlier_specs(store: Store, sweep: Sweep) -> dict[str, RunSpec]:

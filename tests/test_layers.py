@@ -34,7 +34,7 @@ PLANNING = {f"sweeps.{name}" for name in ("plan", "recipes", "resources", "conte
 PLANNING |= {"sweeps.labels", "sweeps.logits_job", "sweeps.share_logits", "sweeps.estimates", "sweeps.history"}
 PLANNING |= {"sweeps.frontier", "sweeps.graph", "sweeps.grid", "sweeps.jobs", "sweeps.request", "sweeps.time_limit"}
 RUNNING = {f"sweeps.{name}" for name in ("searcher", "execute", "passes", "serial", "trial", "sweep", "weights")}
-RUNNING |= {"sweeps.progress", "sweeps.board", "sweeps.forecast"}
+RUNNING |= {"sweeps.tries", "sweeps.progress", "sweeps.board", "sweeps.forecast"}
 TORCH, IMAGES = {"torch", "torchvision", "safetensors"}, {"numpy", "PIL", "pyarrow"}
 TABLES = {"pandas", "pyarrow", "numpy", "scipy", "rich", "plotly", "matplotlib"}
 

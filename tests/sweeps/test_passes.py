@@ -13,7 +13,7 @@ from sweeps.board import Phase
 from sweeps.passes import Pass, Setup
 from sweeps.plan import Plan, make_plan
 from sweeps.resources import Resources, default_resources
-from sweeps.sweep import run_passes, slices
+from sweeps.tries import run_passes, slices
 from trainers.result import Failure
 from trainers.spec import Role, run_id
 from trainers.storage import Store, now
