@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from trainers.checkpoint import decode_state, encode_state
+from trainers.network import Network
 from trainers.result import EpochRecord
 from trainers.spec import Augment, Choice, RunSpec, run_id
 from trainers.storage import CURVES, PREDICTIONS, WEIGHTS
@@ -163,13 +164,13 @@ def test_a_training_that_is_over_is_out_of_memory(
     teacher = make_spec(data=lab.data(), epochs=5, seed=7)
     lab.train(teacher)
     networks: list[weakref.ref[torch.nn.Module]] = []
-    real = Training.__init__
+    real = Network.__init__
 
-    def watched(self: Training, *args: Any) -> None:
+    def watched(self: Network, *args: Any) -> None:
         real(self, *args)
-        networks.extend(map(weakref.ref, (self._network, *self._criterion.teacher_networks)))
+        networks.append(weakref.ref(self))
 
-    monkeypatch.setattr(Training, "__init__", watched)
+    monkeypatch.setattr(Network, "__init__", watched)
     gc.disable()
     try:
         lab.train(make_spec(data=teacher.data, teacher=teacher, objective=Choice(name=name), epochs=1))

@@ -29,9 +29,9 @@ def test_the_next_epoch_trains_while_a_checkpoint_is_written(
             is_training.set()
         return real_epoch(self, number)
 
-    def write(self: Attempt, number: int, payload: bytes) -> None:
+    def write(self: Attempt, number: int, payload: bytes, **more: Any) -> None:
         assert is_training.wait(30), "the second epoch waits for the first one's checkpoint"
-        real_write(self, number, payload)
+        real_write(self, number, payload, **more)
 
     monkeypatch.setattr(Training, "run_epoch", epoch)
     monkeypatch.setattr(Attempt, "write_checkpoint", write)
@@ -80,10 +80,10 @@ def test_an_error_of_the_writer_ends_the_training_without_a_result(
 ) -> None:
     spec, real = make_spec(data=lab.data(), epochs=3), Attempt.write_checkpoint
 
-    def write(self: Attempt, epoch: int, payload: bytes) -> None:
+    def write(self: Attempt, epoch: int, payload: bytes, **more: Any) -> None:
         if epoch == failing:
             raise StoreError("disk full")
-        real(self, epoch, payload)
+        real(self, epoch, payload, **more)
 
     monkeypatch.setattr(Attempt, "write_checkpoint", write)
     with pytest.raises(StoreError, match="disk full"):
@@ -102,7 +102,7 @@ def test_the_trainings_own_error_is_told_before_the_writers(
             raise TrainingError("loss is nan")
         return real(self, number)
 
-    def write(self: Attempt, number: int, payload: bytes) -> None:
+    def write(self: Attempt, number: int, payload: bytes, **more: Any) -> None:
         raise StoreError("disk full")
 
     monkeypatch.setattr(Training, "run_epoch", epoch)
