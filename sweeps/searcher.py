@@ -34,6 +34,11 @@ class EndPass(tune.Callback):  # type: ignore[misc]  # ray ships no types for it
         if self._searcher.is_over:
             raise PassOver
 
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Forget what Tune keeps of every metric of a trial: its extremes and its last results."""
+        trial.run_metadata.metric_analysis.clear()
+        trial.run_metadata.metric_n_steps.clear()
+
 
 class PlanSearcher(Searcher):  # type: ignore[misc]  # ray ships no types for it
     """Suggests one job per trial. `None` only while something runs, since Tune would block on it otherwise."""

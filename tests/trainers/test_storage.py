@@ -318,3 +318,30 @@ def test_data_whose_manifest_is_lost_is_prepared_anew(lab: Any, how: str) -> Non
     lab.data()
     assert lab.store.manifest(fingerprint).num_images == {"train": 24, "validation": 10, "test": 6}
     assert np.load(lab.store.data_folder(fingerprint) / f"{Split.TEST.value}_labels.npy").shape == (6,)
+
+
+def test_a_result_is_there_only_once_the_spec_and_all_that_it_names_are_on_the_disk(
+    lab: Any, make_spec: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_disk: dict[int, int] = {}
+    sync = os.fsync
+
+    def noting(descriptor: int) -> None:
+        sync(descriptor)
+        status = os.fstat(descriptor)
+        on_disk[status.st_ino] = status.st_size
+
+    link, linked = os.link, list[bool]()
+
+    def linking(source: Path, target: Path) -> None:
+        if target.name == "result.json":
+            folder = target.parent
+            named = [folder / "spec.json", Path(source)]
+            named += [file for name in (WEIGHTS, PREDICTIONS, CURVES) for file in folder.glob(f"attempts/*/{name}")]
+            linked.extend(on_disk.get(file.stat().st_ino) == file.stat().st_size for file in named)
+        link(source, target)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    monkeypatch.setattr(os, "link", linking)
+    lab.train(make_spec(data=lab.data()))
+    assert linked == [True] * 5
