@@ -35,9 +35,13 @@ class EndPass(tune.Callback):  # type: ignore[misc]  # ray ships no types for it
             raise PassOver
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Forget what Tune keeps of every metric of a trial: its extremes and its last results."""
-        trial.run_metadata.metric_analysis.clear()
-        trial.run_metadata.metric_n_steps.clear()
+        """Forget what Tune keeps of every metric of a trial: its extremes and its last results.
+
+        These are no public names: where another version has others, its memory grows as it did.
+        """
+        kept = getattr(trial, "run_metadata", None)
+        for name in ("metric_analysis", "metric_n_steps"):
+            getattr(kept, name, {}).clear()
 
 
 class PlanSearcher(Searcher):  # type: ignore[misc]  # ray ships no types for it

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sweeps import driver
 from sweeps.board import Phase
 from sweeps.passes import Pass, Setup
 from sweeps.plan import Plan, make_plan
@@ -144,3 +147,33 @@ def test_a_part_needs_only_itself_and_the_parts_before_it(make_spec: Any, make_j
 def vars_of(spec: Any) -> dict[str, Any]:
     """What `make_job` needs to make the same spec."""
     return {"lr": spec.optimizer.lr, "teacher": spec.teacher}
+
+
+EXECUTORS = [pytest.param(["--serial"], id="serially"), pytest.param([], id="with Ray", marks=pytest.mark.ray)]
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_three_passes_of_two_jobs_end_as_one_does(
+    petite: Any, finished: Any, monkeypatch: pytest.MonkeyPatch, executor: list[str]
+) -> None:
+    monkeypatch.setattr(driver, "run_passes", functools.partial(driver.run_passes, most=2))
+    kept = ["--only", "student_kd_scratch", "--only", "conv_*"]
+    outcome = petite.main(*petite.report, *kept, *executor)
+    assert outcome.code == 0, outcome.out + outcome.err
+    assert "5 planned, 0 done, 5 to run" in outcome.out
+    assert petite.weights == {run: finished.weights[run] for run in petite.labels.values()}
+    assert set(petite.num_attempts.values()) == {1}
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_a_failed_teacher_blocks_its_student_of_a_later_pass_and_nobody_else(
+    petite: Any, monkeypatch: pytest.MonkeyPatch, executor: list[str]
+) -> None:
+    monkeypatch.setattr(driver, "run_passes", functools.partial(driver.run_passes, most=1))
+    kept = ["--only", "student_kd_scratch", "--only", "conv_plain"]
+    outcome = petite.main(*petite.report, *kept, "--set", "teacher_scratch:optimizer.lr=1e30", *executor)
+    assert outcome.code == 1, outcome.out + outcome.err
+    assert "1 ok, 1 failed, 1 blocked" in outcome.out
+    assert "student_kd_scratch@0: BLOCKED by teacher_scratch@0" in outcome.out
+    assert not re.search(r"student_kd_scratch@0: started", outcome.out)
+    assert len(petite.num_attempts) == 3 and sorted(petite.num_attempts.values()) == [0, 1, 1]
