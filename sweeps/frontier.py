@@ -21,7 +21,8 @@ class Frontier:
 
     `order` has every parent before its children; a parent that is not in it was done before. What a job only `wants`
     is waited for too, but it starts as well if that failed. Among ready jobs the longest path by `cost` starts first.
-    `may_start` is asked again whenever a job could start; what is only wanted and may not start is given up.
+    `may_start` is asked again whenever a job could start; once nothing else is left, what may not start is given up if
+    it is only wanted.
     """
 
     def __init__(
@@ -70,7 +71,8 @@ class Frontier:
         refused = [entry for heap in self._ready.values() for entry in self._drop_refused(heap)]
         heaps = sorted((heap[0], request) for request, heap in self._ready.items() if heap)
         started = self._book_first([request for _, request in heaps])
-        given_up = [] if started else [run for _, _, run in refused if self._is_only_wanted(run)]
+        is_stuck = started is None and not self._running
+        given_up = [run for _, _, run in refused if is_stuck and self._is_only_wanted(run)]
         for entry in refused:
             if entry[2] not in given_up:
                 self._push(entry)

@@ -114,6 +114,9 @@ def test_logits_that_may_not_start_any_more_keep_nobody_waiting(plan: Plan) -> N
     frontier = frontier_of(shared, may_start=lambda task: task != shared.logits[0].id)
     started(shared, frontier)
     frontier.end(*ids(plan, "first"), is_ok=True)
+    frontier.end(*ids(plan, "second"), is_ok=False)
+    assert started(shared, frontier) == set()  # something still runs
+    frontier.end(*ids(plan, "alone"), is_ok=True)
     assert started(shared, frontier) == {"kd/0", "kd/1", "long"}
 
 
