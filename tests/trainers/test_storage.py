@@ -134,7 +134,7 @@ def test_attempts_are_separate_and_in_order(store: Store, make_spec: Any) -> Non
 def test_the_first_result_stands_and_the_second_is_told(lab: Any, finished: RunSpec) -> None:
     first = result_of(lab.store, finished)
     late = lab.begin(finished)
-    assert not lab.store.finish(late, replace(first, attempt=late.token, best_validation_accuracy=0.0))
+    assert not lab.store.finish(late, replace(first, attempt=late.token, files={}, best_validation_accuracy=0.0))
     assert result_of(lab.store, finished) == first
 
 
