@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analysis import facts, seen, signature, workers
-from analysis.gather import gather
+from analysis.gather import gather, main
 from analysis.tables import RUNS_SCHEMA, to_list, to_table
 from trainers.errors import StoreError
 from trainers.spec import run_id
@@ -220,6 +220,28 @@ def test_a_copied_store_has_paths_of_its_own(lab: Any, family: dict[str, Any], t
     runs, _ = assert_as_from_scratch(Store(tmp_path / "copy"))
     logs = [row["log_path"] for row in runs.to_pylist() if row["status"] != "failed"]
     assert len(logs) == 3 and all(log.startswith(str(tmp_path / "copy")) for log in logs)
+
+
+def test_a_moved_store_has_paths_of_its_own(lab: Any, family: dict[str, Any]) -> None:
+    moved = lab.store.root.rename(lab.store.root.with_name("moved"))  # every inode and time stays
+    runs, _ = assert_as_from_scratch(Store(moved))
+    assert all(str(moved) in row["log_path"] for row in runs.to_pylist() if row["status"] != "failed")
+
+
+def test_a_change_that_hides_its_time_is_seen(lab: Any, family: dict[str, Any]) -> None:
+    file = lab.store.run_folder(run_id(family["student_kd"])) / "result.json"
+    before = file.stat()
+    _swap(file, b"0.7", b"0.9")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert_as_from_scratch(lab.store)
+
+
+@pytest.mark.parametrize("name", ["seen", "runs", "curves"])
+def test_a_table_that_cannot_be_written_is_one_line(lab: Any, family: dict[str, Any], name: str, capsys: Any) -> None:
+    lab.store.table_file(name).unlink()
+    lab.store.table_file(name).mkdir()
+    assert main([str(lab.store.root)]) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
 EVENTS = ("finish", "fail", "begin", "set aside", "cut", "plan", "remove")
