@@ -18,7 +18,7 @@ SETTINGS = {
     "glibc.malloc.trim_threshold": str(2**34),  # which is not given back between steps
     "glibc.malloc.top_pad": str(2**28),  # and grows in few large pieces
 }
-SAYING = f"memory: freed blocks are kept between steps, in huge pages ({VARIABLE})"
+SAYING = f"memory: freed blocks are kept between steps, in huge pages where the system has them ({VARIABLE})"
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
@@ -41,10 +41,11 @@ def is_set(variables: Mapping[str, str]) -> bool:
 def restart_with_it() -> None:
     """Begin this command again, as the same process, with the settings, which glibc reads at the very start.
 
-    Comes back only where that changes nothing: in the process that was begun again, and where nothing can be set.
+    Comes back only where that changes nothing: in the process that was begun again, where nothing can be set, and
+    under a debugger, which would lose it.
     """
     wanted = environment(os.environ)
-    if wanted and not is_set(os.environ) and sys.executable:
+    if wanted and not is_set(os.environ) and sys.executable and sys.gettrace() is None:
         sys.stdout.flush()
         sys.stderr.flush()
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **wanted})

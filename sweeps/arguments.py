@@ -134,7 +134,7 @@ def _add_where(group: argparse._ArgumentGroup) -> None:
         choices=("always", "auto", "never"),
         default="auto",
         help="write what a teacher says of every view once, for all students that learn from it: always, where "
-        "several share it (auto, default), or never; the numbers are the same",
+        "several share it (auto, default), or never; on a CPU the numbers are the same to the last bit",
     )
     for kind in ("cpus", "gpus"):
         group.add_argument(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import time
@@ -16,7 +17,7 @@ from sweeps.history import read_history
 from sweeps.passes import Pass, Setup
 from sweeps.plan import Plan
 from sweeps.request import ExecutionRequest
-from sweeps.share_logits import TeacherLogits, share_logits, without_room
+from sweeps.share_logits import TeacherLogits, readable, share_logits, without_room
 from sweeps.sweep import Sweep, git_state, left_to_run, set_aside_stale
 from sweeps.time_limit import TimeLimit, end_of
 from sweeps.tries import run_passes
@@ -92,12 +93,15 @@ def carry_out(
     with ExitStack() as stack:
         machines, execute = _executor(request, store, stack, say)
         estimates = Estimates(history=read_history(store), num_images=sweep.num_images, num_macs=num_macs)
-        plan = _with_logits(sweep, store, set(to_run), request.teacher_logits, say)
-        setup = _setup(sweep, request, machines, estimates, plan)
+        setup = _setup(sweep, request, machines, estimates)
+        plan = _with_logits(sweep, store, set(to_run), request.teacher_logits, setup, say)
+        setup = dataclasses.replace(setup, readers=plan.wishes.keys())
         unfinished = {*to_run, *(job.id for job in plan.logits)}
         setup.check_feasible(plan.tasks[task] for task in unfinished)
         _record(sweep, store, command)
         set_aside_stale(store, to_run)
+        for job in plan.logits:
+            store.logits(job.id).write_request(job.request)
         board = Board(
             plan,
             set(plan.tasks) - unfinished,
@@ -115,18 +119,19 @@ def carry_out(
         progress = BoardProgress(board, silent if is_live else say)
         run_passes(plan, store, unfinished, setup, progress, execute, limit.allows)
     say(progress.summary())
-    return 0 if request.max_hours is None else board.count(Phase.WAITING)
+    waiting = sum(board.lines[job.id].phase is Phase.WAITING for job in plan.jobs)
+    return 0 if request.max_hours is None else waiting
 
 
-def _with_logits(sweep: Sweep, store: Store, to_run: set[str], mode: TeacherLogits, say: Say) -> Plan:
-    """The plan with the logits that its students share; they are asked for in the store."""
+def _with_logits(sweep: Sweep, store: Store, to_run: set[str], mode: TeacherLogits, setup: Setup, say: Say) -> Plan:
+    """The plan with the logits that its students share, as far as they can read them and the disk has room."""
     plan = share_logits(sweep.plan, to_run, mode, sweep.num_images)
+    plan = readable(plan, setup.place)
     plan, no_room = without_room(plan, shutil.disk_usage(store.root).free)
     if no_room:
         say(no_room)
     for job in plan.logits:
         say(f"{job.name} is written once, {job.about}")
-        store.logits(job.id).write_request(job.request)
     return plan
 
 
@@ -136,9 +141,7 @@ def _record(sweep: Sweep, store: Store, command: str) -> None:
     store.write_plan(sweep.record(command))
 
 
-def _setup(
-    sweep: Sweep, request: ExecutionRequest, machines: tuple[Resources, ...], estimates: Estimates, plan: Plan
-) -> Setup:
+def _setup(sweep: Sweep, request: ExecutionRequest, machines: tuple[Resources, ...], estimates: Estimates) -> Setup:
     """What every pass needs to know of the request and the machines."""
     return Setup(
         resources=request.resources(has_gpu=any(machine.gpus for machine in machines)),
@@ -149,7 +152,6 @@ def _setup(
         git=git_state(Path(__file__).parent),
         plugins=sweep.request.plugins,
         reads_logits=request.teacher_logits is not TeacherLogits.NEVER,
-        readers=plan.wishes.keys(),
     )
 
 

@@ -21,7 +21,8 @@ class Frontier:
 
     `order` has every parent before its children; a parent that is not in it was done before. What a job only `wants`
     is waited for too, but it starts as well if that failed. Among ready jobs the longest path by `cost` starts first.
-    `may_start` is asked again whenever a job could start.
+    `may_start` is asked again whenever a job could start; once nothing else is left, what may not start is given up if
+    it is only wanted.
     """
 
     def __init__(
@@ -70,9 +71,18 @@ class Frontier:
         refused = [entry for heap in self._ready.values() for entry in self._drop_refused(heap)]
         heaps = sorted((heap[0], request) for request, heap in self._ready.items() if heap)
         started = self._book_first([request for _, request in heaps])
+        is_stuck = started is None and not self._running
+        given_up = [run for _, _, run in refused if is_stuck and self._is_only_wanted(run)]
         for entry in refused:
-            self._push(entry)
-        return started
+            if entry[2] not in given_up:
+                self._push(entry)
+        for run in given_up:
+            self._meet(run, self._wanted_by[run])
+        return self.start_next() if given_up else started
+
+    def _is_only_wanted(self, run: str) -> bool:
+        """Whether all that wait for a job can do without: they must not wait for one that may not start."""
+        return bool(self._wanted_by[run]) and not self._children[run]
 
     def end(self, run: str, *, is_ok: bool) -> None:
         """Free a job's resources; its children become ready, or are dropped with all their descendants."""

@@ -165,10 +165,11 @@ class Pass:
         """How a job ended, in words; why, if it failed."""
         has_begun = len(self._attempts(run)) > self._num_attempts_before.get(run, 0)
         if isinstance(self.plan.tasks[run], LogitsJob):
-            folder = self.store.logits(run)
-            if has_begun and folder.finished_at(folder.attempts()[-1]):
-                return "written", None
-            return "", (folder.failure() if has_begun else None) or self._record_crash(run, None, has_begun)
+            folder, before = self.store.logits(run), self._num_attempts_before.get(run, 0)
+            if any(folder.finished_at(attempt) for attempt in folder.attempts()[before:]):
+                return "written", None  # by whomever: another driver may write the same set
+            failure = folder.failure() if has_begun else None
+            return "", failure or self._record_crash(run, None, has_begun=False)
         state = self.store.state(run)
         if state.result is None:
             return "", (state.failure if has_begun else None) or self._record_crash(run, state.corrupt, has_begun)

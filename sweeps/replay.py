@@ -11,6 +11,7 @@ from statistics import median
 from sweeps.resources import Resources, default_resources
 from sweeps.simulation import Task
 from trainers.errors import CorruptFileError, PlanError
+from trainers.plugin_folder import use
 from trainers.result import PlanRecord, Result
 from trainers.spec import Role, run_id
 from trainers.storage import Store
@@ -39,6 +40,8 @@ def read_recording(store: Store) -> Recording:
     plans = sorted(store.plans(), key=lambda plan: plan.planned_at)
     if not plans:
         raise PlanError(f"{store.root} has no plan; give the store of a finished sweep")
+    if plans[-1].plugins:
+        use(store.plugins(plans[-1].plugins))
     results = _results(store, plans[-1])
     spans = {run: _span(result) for run, result in results.items()}
     handover = handover_seconds(tuple(spans.values()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -10,6 +10,9 @@ from sweeps.logits_job import LogitsJob
 from sweeps.plan import Job, Plan
 from trainers.spec import LogitsType, run_id
 from trainers.teacher_logits import LogitsRequest, LogitsSpec, logits_id, logits_read_by
+
+RESERVED_BYTES = 10**9
+"""Of the disk's free space, for checkpoints and whatever else writes to it."""
 
 NUM_BYTES = {LogitsType.FLOAT32: 4, LogitsType.FLOAT16: 2}
 
@@ -46,19 +49,36 @@ def share_logits(plan: Plan, to_run: Collection[str], mode: TeacherLogits, num_i
 
 def _job(plan: Plan, shared: _Set, num_images: Mapping[str, int]) -> LogitsJob:
     spec, num_epochs = shared.spec, max(job.num_epochs for job in shared.readers)
-    pictures, num_classes = num_images.get(spec.data), int(spec.teacher.model.args["num_classes"])  # type: ignore[arg-type]
+    pictures = num_images.get(spec.data)
     return LogitsJob(
         teacher_label=plan.by_id[run_id(spec.teacher)].label,
         request=LogitsRequest(spec=spec, num_epochs=num_epochs),
         readers=tuple(job.id for job in shared.readers),
-        num_bytes=pictures and pictures * num_classes * num_epochs * NUM_BYTES[spec.dtype],
+        num_bytes=pictures and pictures * spec.num_classes * num_epochs * NUM_BYTES[spec.dtype],
     )
 
 
+def readable(plan: Plan, place: Callable[[Job | LogitsJob], Hashable]) -> Plan:
+    """The plan without readers that run in another place than what writes for them: their last bits might differ."""
+    kept = []
+    for job in plan.logits:
+        readers = tuple(reader for reader in job.readers if place(plan.by_id[reader]) == place(job))
+        if readers:
+            kept.append(replace(job, readers=readers))
+    return replace(plan, logits=tuple(kept))
+
+
 def without_room(plan: Plan, free_bytes: int) -> tuple[Plan, str]:
-    """The plan without any logits if they would not fit on the disk, and a line that says so; "" if they do."""
-    needed = sum(job.num_bytes or 0 for job in plan.logits)
-    if needed < free_bytes:
+    """The plan with the sets that fit on the disk beside all else, and a line for those that do not; "" if all do."""
+    kept: list[LogitsJob] = []
+    left = free_bytes - RESERVED_BYTES
+    for job in plan.logits:
+        if (job.num_bytes or 0) <= left:
+            left -= job.num_bytes or 0
+            kept.append(job)
+    if len(kept) == len(plan.logits):
         return plan, ""
+    needed = sum(job.num_bytes or 0 for job in plan.logits)
     what = f"teachers' logits would take {needed:,} bytes and {free_bytes:,} are free"
-    return replace(plan, logits=()), f"{what}: students run their teachers themselves"
+    number = f"{len(plan.logits) - len(kept)} of {len(plan.logits)} sets are not written"
+    return replace(plan, logits=tuple(kept)), f"{what}: {number}, students run those teachers themselves"

@@ -70,10 +70,10 @@ def _write_logits(store: Store, logits: str, execution: Execution) -> Iterator[S
     from trainers.teaching import write_logits
 
     folder = store.logits(logits)
-    attempt = folder.begin_attempt()
-    request = folder.request()
-    teacher = request.spec.teacher
-    with _failures_recorded(attempt, lambda: _set_damaged_parents_aside(store, (teacher,), attempt)):
+    attempt, teachers = folder.begin_attempt(), list[RunSpec]()
+    with _failures_recorded(attempt, lambda: _set_damaged_parents_aside(store, teachers, attempt)):
+        request = folder.request()
+        teachers.append(request.spec.teacher)
         _use_plugins(store, execution)
         for epoch, seconds in _logged(write_logits(store, attempt, execution), attempt, 0):
             yield Step(epoch=epoch, epoch_seconds=seconds, is_last=epoch == request.num_epochs)

@@ -70,4 +70,10 @@ def _worth_another_try(plan: Plan, store: Store) -> set[str]:
         run for run, state in states.items() if state.result is None and state.failure and state.failure.is_permanent
     }
     unfinished = {run for run, state in states.items() if state.result is None}
-    return unfinished - plan.descendants(hopeless)
+    left = unfinished - plan.descendants(hopeless)
+    return left | {job.id for job in plan.logits if left.intersection(job.readers) and _may_be_written(store, job.id)}
+
+
+def _may_be_written(store: Store, logits: str) -> bool:
+    failure = store.logits(logits).failure()
+    return failure is None or not failure.is_permanent

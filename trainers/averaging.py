@@ -26,6 +26,7 @@ class Average:
     def __init__(self, network: Network, decay: float) -> None:
         self.network, self._decay, self._num_steps = deepcopy(network), decay, 0
         pairs = list(zip(_places(self.network), _places(network), strict=True))
+        pairs = list({id(_owned(pair[0])): pair for pair in pairs}.values())  # a tensor in two places is one
         self._moved = [pair for pair in pairs if _at(pair[0]).is_floating_point()]
         self._copied = [pair for pair in pairs if not _at(pair[0]).is_floating_point()]
 
@@ -60,9 +61,13 @@ def _places(network: nn.Module) -> list[Place]:
     return parameters + [(module, name) for module in modules for name, _ in module.named_buffers(recurse=False)]
 
 
-def _at(place: Place) -> Tensor:
+def _owned(place: Place) -> Tensor:
     values: Tensor = getattr(*place)
-    return values.detach()
+    return values
+
+
+def _at(place: Place) -> Tensor:
+    return _owned(place).detach()
 
 
 def _sides(pairs: list[tuple[Place, Place]]) -> tuple[list[Tensor], list[Tensor]]:

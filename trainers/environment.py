@@ -23,7 +23,7 @@ LOOP = tuple(
     f"trainers.{name}"
     for name in (
         *("training", "batches", "augment", "criterion", "teaching", "features", "averaging", "optim"),
-        *("network", "evaluate", "randomness", "resident", "process"),
+        *("network", "evaluate", "randomness", "resident", "process", "device", "pictures", "saved", "teacher_logits"),
     )
 )
 """The modules of the loop that every run goes through."""

@@ -1,6 +1,6 @@
 """One teacher's logits on disk: a file per epoch, whose name holds its checksum, so that a file is whole or not there.
 
-    <store>/logits/<id>/request.json                    what is wanted (the latest, longest request)
+    <store>/logits/<id>/request.json                    what is wanted, by the latest request
                         attempts/<token>/               logs and failures of the jobs that write here
                         <source>/epoch-000001-<SHA-256>.npy     (N, K), in the order of the pictures
 
@@ -50,12 +50,7 @@ class LogitsFolder:
         return decode(self._request_file, LogitsRequest)
 
     def write_request(self, request: LogitsRequest) -> None:
-        """Ask for a set, or for more epochs of it; another driver may have asked for more already."""
-        try:
-            if self.request().num_epochs >= request.num_epochs:
-                return
-        except CorruptFileError:
-            pass
+        """Ask for a set; the latest request counts, and what is there already stays."""
         write(self._request_file, encode_record(to_dict(request)))
 
     # Attempts to write it
@@ -77,9 +72,11 @@ class LogitsFolder:
         write(attempt.folder / "done.json", encode_record({"finished_at": now()}))
 
     def finished_at(self, attempt: Attempt) -> str | None:
-        """When an attempt came to its end; None if it has not."""
-        file = attempt.folder / "done.json"
-        return str(decode_record(file).get("finished_at")) if file.exists() else None
+        """When an attempt came to its end; None if it has not, or cannot say."""
+        try:
+            return str(decode_record(attempt.folder / "done.json")["finished_at"])
+        except (CorruptFileError, KeyError):
+            return None
 
     # Epochs, by their source
 
@@ -104,17 +101,15 @@ class LogitsFolder:
 
         CorruptFileError for a file that is not what was written. Writing to the array changes no file.
         """
-        file = next(self._of(source).glob(f"epoch-{epoch:06d}-*.npy"), None)
-        if file is None:
-            return None
-        try:
-            is_intact = file_digest(file) == file.stem.rpartition("-")[2]
-            logits_NK: Logits | None = np.load(file, mmap_mode="c") if is_intact else None
-        except (OSError, ValueError) as error:
-            raise CorruptFileError(f"{file} cannot be read: {error}") from error
-        if logits_NK is None:
-            raise CorruptFileError(f"{file} does not match its checksum")
-        return logits_NK
+        damage: CorruptFileError | None = None
+        for file in sorted(self._of(source).glob(f"epoch-{epoch:06d}-*.npy")):
+            try:
+                return _mapped(file)
+            except CorruptFileError as error:
+                damage = error
+        if damage is not None:
+            raise damage
+        return None
 
     def remove_epoch(self, source: str, epoch: int) -> None:
         """Take a damaged epoch away, so that it is written anew."""
@@ -132,3 +127,15 @@ class LogitsFolder:
 
     def _of(self, source: str) -> Path:
         return self.folder / source
+
+
+def _mapped(file: Path) -> Logits:
+    """A file whose content was compared with its name."""
+    try:
+        is_intact = file_digest(file) == file.stem.rpartition("-")[2]
+        logits_NK: Logits | None = np.load(file, mmap_mode="c") if is_intact else None
+    except (OSError, ValueError) as error:
+        raise CorruptFileError(f"{file} cannot be read: {error}") from error
+    if logits_NK is None:
+        raise CorruptFileError(f"{file} does not match its checksum")
+    return logits_NK

@@ -211,9 +211,10 @@ class Store:
         What it names, and the spec, are on the disk before it is there.
         """
         folder = self.run_folder(attempt.run)
-        named = (folder / "spec.json", *(attempt.folder / name for name in result.files))
+        named = [attempt.folder / name for name in result.files]
+        spec = folder / "spec.json"
         content = encode_record(msgspec.to_builtins(result))
-        is_first = create(folder / "result.json", content, after=(file for file in named if file.exists()))
+        is_first = create(folder / "result.json", content, after=[*named, *([spec] if spec.exists() else [])])
         self.remove_checkpoints(attempt.run)
         return is_first
 

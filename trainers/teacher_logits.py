@@ -28,6 +28,11 @@ class LogitsSpec:
     precision: Precision
     dtype: LogitsType
 
+    @property
+    def num_classes(self) -> int:
+        """K, the width of a teacher's logits."""
+        return int(self.teacher.model.args["num_classes"])  # type: ignore[arg-type]
+
 
 @dataclass(frozen=True, kw_only=True)
 class LogitsRequest:

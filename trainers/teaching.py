@@ -35,11 +35,12 @@ DTYPES = {LogitsType.FLOAT32: torch.float32, LogitsType.FLOAT16: torch.float16}
 def view_logits(network: Network, views: EpochViews, spec: LogitsSpec, device: torch.device) -> Tensor:
     """A teacher's logits (N, K) over all views of an epoch, on the device."""
     size = max(1, PIXELS_PER_BATCH // views.size**2)
+    logits_NK = torch.empty(len(views), spec.num_classes, dtype=DTYPES[spec.dtype], device=device)
     network.eval()
     with torch.inference_mode(), autocast(spec.precision, device):
-        parts = torch.split(torch.arange(len(views), device=views.home), size)
-        chunks = [network(views.images(indices_B, device)) for indices_B in parts]
-    return torch.cat(chunks).to(DTYPES[spec.dtype])
+        for indices_B in torch.split(torch.arange(len(views), device=views.home), size):
+            logits_NK[indices_B[0] : indices_B[-1] + 1] = network(views.images(indices_B, device))
+    return logits_NK
 
 
 class Lessons:
@@ -50,6 +51,7 @@ class Lessons:
     ) -> None:
         self._store, self._device, self._execution, self._say = store, device, execution, say
         self._specs = logits_read_by(spec)
+        self._weights = {run_id(one.teacher): _weights(store, one.teacher) for one in self._specs}
         self._sources: dict[str, str] = {}
         self._networks: dict[str, Network] = {}
         self._were_read: dict[str, bool] = {}
@@ -85,7 +87,8 @@ class Lessons:
         """What a job has written; None, and why, for what is damaged."""
         logits = logits_id(spec)
         if logits not in self._sources:
-            self._sources[logits] = source_of(spec, self._store, self._device, self._execution)
+            weights = self._weights[run_id(spec.teacher)]
+            self._sources[logits] = source_of(spec, weights, self._device, self._execution)
         try:
             logits_NK = self._store.logits(logits).read_epoch(self._sources[logits], epoch)
         except CorruptFileError as error:
@@ -94,24 +97,34 @@ class Lessons:
         return None if logits_NK is None else torch.from_numpy(logits_NK).to(self._device)
 
     def _network(self, teacher: RunSpec) -> Network:
-        """Loaded when it is needed: a student that reads never has its teacher in memory."""
+        """Loaded when it is needed: a student that reads never has its teacher in memory.
+
+        CorruptFileError if the teacher has been trained to other weights since the student began.
+        """
         run = run_id(teacher)
         if run not in self._networks:
+            if _weights(self._store, teacher) != self._weights[run]:
+                raise CorruptFileError(f"teacher {run} was trained again while its student learned; run again")
             self._networks[run] = trained_network(teacher, self._store).to(self._device)
         return self._networks[run]
 
 
-def source_of(spec: LogitsSpec, store: Store, device: torch.device, execution: Execution) -> str:
-    """What decides every bit of a set besides its spec: the teacher's weights, and where and with what it runs."""
-    result = store.result(run_id(spec.teacher))
+def _weights(store: Store, teacher: RunSpec) -> str:
+    """SHA-256 of a finished teacher's weights."""
+    result = store.result(run_id(teacher))
     if result is None:
-        raise CorruptFileError(f"teacher {run_id(spec.teacher)} has no result; run the sweep again")
+        raise CorruptFileError(f"teacher {run_id(teacher)} has no result; run the sweep again")
+    return result.files[WEIGHTS].sha256
+
+
+def source_of(spec: LogitsSpec, weights: str, device: torch.device, execution: Execution) -> str:
+    """What decides every bit of a set besides its spec: the teacher's `weights`, and where and with what it runs."""
     environment = describe_environment(spec.teacher, device, execution.num_threads, execution.git)
-    return digest_of({"weights": result.files[WEIGHTS].sha256, "environment": numbers_digest(environment)})
+    return digest_of({"weights": weights, "environment": numbers_digest(environment)})
 
 
 def write_logits(store: Store, attempt: Attempt, execution: Execution) -> Iterator[tuple[int, float]]:
-    """Write what the set of `attempt` still lacks; gives each epoch and its seconds once it is there."""
+    """Write what the set of `attempt` still lacks; gives each epoch that it wrote, and its seconds."""
     with own_settings(execution.num_threads):
         yield from _write_logits(store, attempt, execution)
 
@@ -120,17 +133,19 @@ def _write_logits(store: Store, attempt: Attempt, execution: Execution) -> Itera
     folder = store.logits(attempt.run)
     request = folder.request()
     spec, device = request.spec, choose_device(execution)
-    source = source_of(spec, store, device, execution)
+    source = source_of(spec, _weights(store, spec.teacher), device, execution)
+    every = range(1, request.num_epochs + 1)
+    missing = [epoch for epoch in every if not _is_written(store, attempt, source, epoch)]
+    if not missing:
+        return
     network = trained_network(spec.teacher, store).to(device)
     split, labels = load_split(store, spec.data, Split.TRAIN)
     pictures, labels_N = resident(split, device), torch.from_numpy(labels)
-    num_classes = store.manifest(spec.data).num_classes
-    for epoch in range(1, request.num_epochs + 1):
+    for epoch in missing:
         start = time.perf_counter()
-        if not _is_written(store, attempt, source, epoch):
-            views = EpochViews(pictures, labels_N, spec.augment, spec.view_seed, epoch, num_classes)
-            folder.write_epoch(source, epoch, view_logits(network, views, spec, device).cpu().numpy())
-            attempt.log(f"epoch {epoch}/{request.num_epochs} is written")
+        views = EpochViews(pictures, labels_N, spec.augment, spec.view_seed, epoch, spec.num_classes)
+        folder.write_epoch(source, epoch, view_logits(network, views, spec, device).cpu().numpy())
+        attempt.log(f"epoch {epoch}/{request.num_epochs} is written")
         yield epoch, time.perf_counter() - start
 
 

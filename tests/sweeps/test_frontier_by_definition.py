@@ -52,7 +52,19 @@ class Definition:
                 self.running[job] = free[0], free[0].take(request)
                 return job
             urgent = urgent or request
-        return None
+        given_up = {
+            job
+            for job in waiting
+            if job in self.refused
+            and self.parents[job] <= self.ok
+            and self.wants[job] <= self.ok | self.lost
+            and any(job in wanted for wanted in self.wants)
+            and not any(job in hard for hard in self.parents)
+        }
+        if self.running or not given_up:
+            return None
+        self.lost |= given_up
+        return self.start_next()
 
     def end(self, job: int, is_ok: bool) -> None:
         machine, gpus = self.running.pop(job)

@@ -14,7 +14,7 @@ from sweeps.frontier import Frontier
 from sweeps.plan import Job, Plan, blocked_by, make_plan
 from sweeps.replay import read_recording
 from sweeps.resources import Resources
-from sweeps.share_logits import TeacherLogits, share_logits, without_room
+from sweeps.share_logits import RESERVED_BYTES, TeacherLogits, readable, share_logits, without_room
 from trainers.spec import Choice, Role, RunSpec, run_id
 from trainers.storage import PREDICTIONS, WEIGHTS, Store
 
@@ -94,16 +94,38 @@ def test_the_size_is_pictures_times_classes_times_epochs_times_four_bytes(plan: 
 
 
 def test_without_room_nothing_is_written_and_a_line_says_so(plan: Plan) -> None:
-    shared = share_logits(plan, set(plan.by_id), AUTO, {plan.jobs[0].spec.data: 1000})
-    assert without_room(shared, 360_001) == (shared, "")
-    left, line = without_room(shared, 360_000)
-    assert left.logits == () and "360,000 bytes and 360,000 are free" in line
+    shared = share_logits(plan, set(plan.by_id), ALWAYS, {plan.jobs[0].spec.data: 1000})  # 360,000 and 120,000 bytes
+    assert without_room(shared, RESERVED_BYTES + 480_000) == (shared, "")
+    left, line = without_room(shared, RESERVED_BYTES + 479_999)
+    assert [job.num_bytes for job in left.logits] == [360_000]
+    assert "480,000 bytes and 1,000,479,999 are free: 1 of 2 sets are not written" in line
 
 
-def frontier_of(plan: Plan) -> Frontier:
+def test_who_runs_in_another_place_does_not_wait_for_what_it_cannot_read(plan: Plan) -> None:
+    shared = share_logits(plan, set(plan.by_id), AUTO, {})
+    elsewhere = ids(plan, "kd/0")
+    kept = readable(shared, lambda job: job.id in elsewhere)
+    assert readers(kept) == {frozenset({"kd/1", "long"})}
+    assert readable(shared, lambda job: job.id == shared.logits[0].id).logits == ()
+
+
+def test_logits_that_may_not_start_any_more_keep_nobody_waiting(plan: Plan) -> None:
+    shared = share_logits(plan, set(plan.by_id), AUTO, {})
+    frontier = frontier_of(shared, may_start=lambda task: task != shared.logits[0].id)
+    started(shared, frontier)
+    frontier.end(*ids(plan, "first"), is_ok=True)
+    frontier.end(*ids(plan, "second"), is_ok=False)
+    assert started(shared, frontier) == set()  # something still runs
+    frontier.end(*ids(plan, "alone"), is_ok=True)
+    assert started(shared, frontier) == {"kd/0", "kd/1", "long"}
+
+
+def frontier_of(plan: Plan, **more: Any) -> Frontier:
     parents = {task.id: task.parents for task in plan.tasks.values()}
     one, many = Resources(cpus=1), Resources(cpus=9)
-    return Frontier(list(plan.tasks), parents, lambda task: one, Ledger([many]), lambda task: 1.0, wants=plan.wishes)
+    return Frontier(
+        list(plan.tasks), parents, lambda task: one, Ledger([many]), lambda task: 1.0, wants=plan.wishes, **more
+    )
 
 
 def started(plan: Plan, frontier: Frontier) -> set[str]:

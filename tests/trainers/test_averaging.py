@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from trainers.averaging import Average
-from trainers.network import build_network
+from trainers.network import Network, build_network
+from trainers.spec import Normalization
 
 
 @pytest.mark.parametrize("decay", [0.15, 0.9])
@@ -54,3 +56,18 @@ def test_the_network_is_not_touched(make_spec: Any) -> None:
         values.data.zero_()
     average.update()
     assert all(torch.equal(values, before[name]) for name, values in network.state_dict().items())
+
+
+def test_a_tensor_that_two_layers_share_moves_once() -> None:
+    body = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
+    body[1].weight = body[0].weight
+    network = Network(body, Normalization.NONE)
+    average = Average(network, 0.9)
+    average.update()
+    old = body[0].weight.detach().clone()
+    with torch.no_grad():
+        body[0].weight += 11.0
+    average.update()  # the second step keeps 2/11 of the average
+    seen = average.network.body.state_dict()
+    for name in ("0.weight", "1.weight"):
+        torch.testing.assert_close(seen[name], old + 9.0)

@@ -83,6 +83,7 @@ def test_a_training_learns_and_its_result_says_so(lab: Any, make_spec: Any) -> N
     assert result.environment.torch == torch.__version__
     loop = {"training", "batches", "augment", "criterion", "features", "averaging"}
     loop |= {"optim", "network", "evaluate", "randomness", "resident", "process", "teaching"}
+    loop |= {"device", "pictures", "saved", "teacher_logits"}
     plug_ins = {"trainers.models.conv_plain", "trainers.convolutions", "trainers.objectives.cross_entropy"}
     assert set(result.environment.source_digests) == plug_ins | {f"trainers.{name}" for name in loop}
 

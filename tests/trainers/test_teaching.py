@@ -128,16 +128,22 @@ def test_what_was_interrupted_goes_on_and_what_is_there_is_not_run_again(
     ran: list[int] = []
     real = teaching.view_logits
     monkeypatch.setattr(teaching, "view_logits", lambda *given: (ran.append(1), real(*given))[1])
-    assert [epoch for epoch, _ in write_logits(lab.store, request_for(lab, spec, 4), Execution())] == [1, 2, 3, 4]
+    assert [epoch for epoch, _ in write_logits(lab.store, request_for(lab, spec, 4), Execution())] == [3, 4]
+    assert list(write_logits(lab.store, request_for(lab, spec, 4), Execution())) == []
     assert len(ran) == 2 and files_of(lab, spec)[:2] == before and len(files_of(lab, spec)) == 4
 
 
-def test_a_longer_request_goes_on_and_a_shorter_one_changes_nothing(lab: Any, make_spec: Any, teacher: RunSpec) -> None:
+def test_a_longer_request_goes_on_and_after_a_shorter_one_no_more_is_written(
+    lab: Any, make_spec: Any, teacher: RunSpec
+) -> None:
     (spec,) = logits_read_by(make_spec(data=teacher.data, teacher=teacher))
     for wanted, there in ((2, 2), (3, 3), (1, 3)):
         attempt = request_for(lab, spec, wanted)
         list(write_logits(lab.store, attempt, Execution()))
         assert len(files_of(lab, spec)) == there
+    request_for(lab, spec, 9)  # planned, and never carried out
+    list(write_logits(lab.store, request_for(lab, spec, 4), Execution()))
+    assert len(files_of(lab, spec)) == 4
 
 
 @pytest.mark.parametrize(
@@ -162,21 +168,54 @@ def test_a_damaged_epoch_is_never_read_and_is_written_anew(
     assert files_of(lab, spec)[0].read_bytes() == sound
 
 
-def test_logits_of_other_weights_or_another_machine_are_not_read(
+def test_logits_of_other_threads_or_another_processor_are_not_read(
     lab: Any, make_spec: Any, teacher: RunSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     student = make_spec(data=teacher.data, teacher=teacher, epochs=1)
-    (spec,) = written(lab, student, num_threads=2)
-    steps = lab.steps(student)
+    written(lab, student, num_threads=2)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("trainers.environment._cpu_name", lambda: "another")
+        written(lab, student)
     forbid_the_teacher(monkeypatch)
     with pytest.raises(AssertionError, match="the teacher was run"):
-        next(steps)
+        lab.train(student)
     monkeypatch.undo()
-    sources = {source_of(spec, lab.store, CPU, Execution(num_threads=threads)) for threads in (1, 2)}
+    written(lab, student)
+    forbid_the_teacher(monkeypatch)
+    lab.train(student)
+
+
+def test_other_weights_of_a_teacher_have_other_logits(make_spec: Any) -> None:
+    (spec,) = logits_read_by(make_spec(teacher=make_spec(seed=7)))
+    assert len({source_of(spec, weights, CPU, Execution()) for weights in ("a", "b")}) == 2
+
+
+def test_a_teacher_that_is_trained_to_other_weights_meanwhile_teaches_no_more(
+    lab: Any, make_spec: Any, teacher: RunSpec
+) -> None:
+    student = make_spec(data=teacher.data, teacher=teacher, epochs=2)
+    (spec,) = written(lab, student)
+    steps = lab.steps(student)
+    next(steps)
     lab.store.set_aside(run_id(teacher))
-    lab.train(replace(teacher))
-    assert source_of(spec, lab.store, CPU, Execution(num_threads=1)) in sources  # the same weights again
-    assert len(sources) == 2
+    attempt, result = lab.begin(teacher), lab.store.result(run_id(teacher))
+    assert result is None
+    other = lab.train(make_spec(data=teacher.data, epochs=1, seed=9, model=WIDE))
+    folder = lab.store.attempt(other.run_id, other.attempt).folder
+    files = {name: attempt.write_file(name, (folder / name).read_bytes()) for name in other.files}
+    assert lab.store.finish(attempt, replace(other, run_id=run_id(teacher), attempt=attempt.token, files=files))
+    files_of(lab, spec)[1].write_bytes(b"")
+    with pytest.raises(CorruptFileError, match="was trained again while its student learned"):
+        next(steps)
+
+
+def test_of_two_files_for_an_epoch_the_sound_one_is_read(lab: Any, make_spec: Any, teacher: RunSpec) -> None:
+    (spec,) = written(lab, make_spec(data=teacher.data, teacher=teacher, epochs=1))
+    (file,) = files_of(lab, spec)
+    for digest in ("0" * 64, "f" * 64):
+        file.with_name(f"epoch-000001-{digest}.npy").write_bytes(b"torn")
+    logits_NK = lab.store.logits(logits_id(spec)).read_epoch(file.parent.name, 1)
+    np.testing.assert_array_equal(logits_NK, np.load(file))
 
 
 def test_host_and_commit_do_not_keep_anybody_from_reading() -> None:
