@@ -23,7 +23,7 @@ def existing_store(root: str | Path, *, may_be_empty: bool = False) -> Store:
     if not store.root.is_dir():
         raise StoreError(f"no store at {store.root}; give the folder that run_all.py --store was given")
     is_store = store.check_version()
-    if not (is_store and may_be_empty) and not store.run_ids() and not store.plans():
+    if not (is_store and may_be_empty) and not store.has_runs() and not store.plans():
         raise StoreError(f"{store.root} holds no runs and no plans; give another folder, or run a sweep into it")
     return store
 

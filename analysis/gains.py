@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -56,7 +56,7 @@ OF_GAINS = (
 
 @dataclass(frozen=True, kw_only=True)
 class _Group:
-    """The runs of one group, and what its spec says."""
+    """The runs of one group, and what its spec says, each found out once: a twin may have thousands of students."""
 
     runs: list[Row]
     spec: dict[str, Any]
@@ -69,15 +69,27 @@ class _Group:
     def smoothing(self) -> float:
         return float(self.spec["objective"]["args"].get("label_smoothing", 0.0))
 
-    @property
+    @cached_property
+    def label(self) -> str | None:
+        return group_label(self.runs)
+
+    @cached_property
     def arm(self) -> str:
         """All that a student and its scratch twin have in common."""
         own = {key: value for key, value in self.spec.items() if key not in ("objective", "teacher", "co_teachers")}
         return canonical_json(without_seeds(own))
 
-    @property
+    @cached_property
     def finished(self) -> list[Row]:
         return [run for run in self.runs if run["status"] == Status.OK.value]
+
+    @cached_property
+    def validation(self) -> dict[int, float]:
+        return _by_seed(self.finished, _VALIDATION)
+
+    @cached_property
+    def test(self) -> dict[int, float]:
+        return _by_seed(self.finished, _TEST)
 
 
 def kd_gains(runs: pd.DataFrame, all_runs: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -137,14 +149,15 @@ def _is_scratch(group: _Group) -> bool:
 def _gain_row(
     student: _Group, twin: _Group | None, by_run: Mapping[str, Row], elsewhere: Callable[[], Mapping[str, list[_Group]]]
 ) -> Row:
-    validation, test = (_paired(student, twin, column) for column in (_VALIDATION, _TEST))
+    validation = paired_difference(student.validation, twin.validation) if twin else Summary(n=0)
+    test = paired_difference(student.test, twin.test) if twin else Summary(n=0)
     teachers = _teachers(student, by_run)
     names = {name: student.runs[0][name] for name in ("group_id", "teacher_group_id", "teacher_label")}
     return {
         **names,
-        "label": group_label(student.runs),
+        "label": student.label,
         "twin_group_id": twin.runs[0]["group_id"] if twin else None,
-        "twin_label": group_label(twin.runs) if twin else None,
+        "twin_label": twin.label if twin else None,
         "teacher_validation_accuracy": _mean(teachers, _VALIDATION),
         "teacher_test_accuracy": _mean(teachers, _TEST),
         "n": validation.n,
@@ -159,14 +172,10 @@ def _gain_columns(name: str, gain: Summary) -> Row:
     return {f"{name}_mean": gain.mean, f"{name}_low": gain.low, f"{name}_high": gain.high}
 
 
-def _paired(student: _Group, twin: _Group | None, column: str) -> Summary:
-    return paired_difference(_by_seed(student, column), _by_seed(twin, column)) if twin else Summary(n=0)
-
-
-def _by_seed(group: _Group, column: str) -> dict[int, float]:
+def _by_seed(finished: list[Row], column: str) -> dict[int, float]:
     """One value per seed; runs that share a seed (other view seed, other teacher's seed) are averaged."""
     values: dict[int, list[float]] = defaultdict(list)
-    for run in group.finished:
+    for run in finished:
         if run[column] is not None:
             values[run["seed"]].append(run[column])
     return {seed: sum(same) / len(same) for seed, same in values.items()}
@@ -207,5 +216,5 @@ def _missing_twin(elsewhere: _Group | None) -> str:
     """What a student could be compared with, and how."""
     if elsewhere is None:
         return "no scratch twin among these runs: the same recipe with cross_entropy and no teacher"
-    name = group_label(elsewhere.runs) or f"run {elsewhere.runs[0]['run_id']}"
+    name = elsewhere.label or f"run {elsewhere.runs[0]['run_id']}"
     return f"its scratch twin {name} is in this store but not in this sweep: use analysis.rank STORE --all"

@@ -98,6 +98,14 @@ class Store:
         """Every run that was ever started here, sorted."""
         return tuple(subfolders(self._runs))
 
+    def has_runs(self) -> bool:
+        """Whether there is any run, found without listing them all."""
+        try:
+            with os.scandir(self._runs) as entries:
+                return any(not entry.name.startswith(".") and entry.is_dir() for entry in entries)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
     def write_spec(self, spec: RunSpec) -> None:
         """Record what a run is, before anything of it is trained; a damaged record is replaced.
 
