@@ -6,12 +6,13 @@ import dataclasses
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeps import allocator
+from sweeps.counting import Counted, count_networks, counted_beside
 from sweeps.estimates import Estimates, network
 from sweeps.history import read_history
 from sweeps.passes import Pass, Setup
@@ -23,6 +24,7 @@ from sweeps.time_limit import TimeLimit, end_of
 from sweeps.tries import run_passes
 from sweeps.weights import keep_weights
 from trainers.result import Manifest
+from trainers.spec import Choice
 from trainers.storage import Store
 
 if TYPE_CHECKING:
@@ -85,13 +87,12 @@ def carry_out(
         return 0
     from sweeps.board import Board, Phase
     from sweeps.progress import BoardProgress, LiveTable
-    from trainers.measure import check_networks
 
     keep_weights(store, sweep.plan, sweep.pretraining, sweep.request.teacher)
-    counted = check_networks(decision.job.spec.model for decision in to_run.values())
-    num_macs = {network(model): count for model, count in counted}
+    models = [decision.job.spec.model for decision in to_run.values()]
     with ExitStack() as stack:
-        machines, execute = _executor(request, store, stack, say)
+        machines, execute, counted = _started(sweep, models, store, request, stack, say)
+        num_macs = {network(model): count for model, count in counted}
         estimates = Estimates(history=read_history(store), num_images=sweep.num_images, num_macs=num_macs)
         setup = _setup(sweep, request, machines, estimates)
         plan = _with_logits(sweep, store, set(to_run), request.teacher_logits, setup, say)
@@ -155,20 +156,22 @@ def _setup(sweep: Sweep, request: ExecutionRequest, machines: tuple[Resources, .
     )
 
 
-def _executor(
-    request: ExecutionRequest, store: Store, stack: ExitStack, say: Say
-) -> tuple[tuple[Resources, ...], Callable[[Pass], None]]:
-    """The machines there are, and the function that runs a pass on them."""
+def _started(
+    sweep: Sweep, models: Iterable[Choice], store: Store, request: ExecutionRequest, stack: ExitStack, say: Say
+) -> tuple[tuple[Resources, ...], Callable[[Pass], None], Counted]:
+    """The machines there are, the function that runs a pass on them, and the networks, counted while Ray starts."""
     if request.serial:
         from sweeps.serial import run_serially, this_machine
 
         if allocator.is_set(os.environ):
             say(allocator.SAYING)
-        return (this_machine(),), run_serially
+        return (this_machine(),), run_serially, count_networks(models)
     say(f"starting Ray (its messages: {store.log_folder() / 'ray.log'})")
-    from sweeps.execute import connected, run_with_tune
+    with counted_beside(models, store.plugins(sweep.request.plugins) if sweep.request.plugins else None) as counted:
+        from sweeps.execute import connected, run_with_tune
 
-    return stack.enter_context(connected(request.address, store.log_folder(), say)), run_with_tune
+        machines = stack.enter_context(connected(request.address, store.log_folder(), say))
+        return machines, run_with_tune, counted()
 
 
 def preparation_line(say: Say) -> Callable[[str, int, int], None]:

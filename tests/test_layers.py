@@ -129,7 +129,8 @@ ALLOWED: dict[str, set[str]] = {
     "analysis.*": RECORDS | TABLES | {"analysis", "msgspec"},
     # layer 9
     "sweeps.budget": RECORDS | {"sweeps.plan", "trainers.measure"},
-    "sweeps.driver": RECORDS | PLANNING | RUNNING | {"sweeps.allocator", "rich", "trainers.measure"},
+    "sweeps.counting": LANGUAGE | {"trainers.plugin_folder", "trainers.processes", "trainers.measure"},
+    "sweeps.driver": RECORDS | PLANNING | RUNNING | {"sweeps.allocator", "sweeps.counting", "rich"},
     "sweeps.api": RECORDS
     | PLANNING
     | RUNNING
