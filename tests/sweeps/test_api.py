@@ -50,7 +50,7 @@ def test_a_second_call_trains_nothing_and_starts_no_ray(
     def refuse(*_: Any) -> Any:
         raise AssertionError("Ray is started for nothing")
 
-    monkeypatch.setattr("sweeps.driver._executor", refuse)
+    monkeypatch.setattr("sweeps.driver._started", refuse)
     second = run(quiet=True, **options)
     assert petite.num_attempts == before
     assert list(second.ranking["group_id"]) == list(first.ranking["group_id"])
