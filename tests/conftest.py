@@ -1,13 +1,19 @@
-"""What every test leaves behind: our plug-ins alone."""
+"""What every test leaves behind: our plug-ins alone. And the table of the fault suite, at the end of the output."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
+from dataclasses import astuple, dataclass, fields
 
 import pytest
 
 from trainers.plugins import Kind
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--full` runs the fault suite at its full size (an hour or more) rather than at that of CI."""
+    parser.addoption("--full", action="store_true", help="fault suite at full size")
 
 
 @pytest.fixture(autouse=True)
@@ -16,3 +22,42 @@ def ours_alone() -> Iterator[None]:
     yield
     for kind in Kind:
         del importlib.import_module(kind.value).__path__[1:]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Injected:
+    """A kind of fault, how often it was injected, and what it cost; `outcome` is in words."""
+
+    fault: str
+    times: int
+    finished_lost: int
+    repeated: str
+    outcome: str
+
+
+_TABLE = pytest.StashKey[list[Injected]]()
+
+
+@pytest.fixture
+def table(request: pytest.FixtureRequest) -> list[Injected]:
+    """Append to it what a test of faults injected and saw; all rows are printed when the session ends."""
+    return request.config.stash.setdefault(_TABLE, [])
+
+
+@pytest.fixture
+def is_full(request: pytest.FixtureRequest) -> bool:
+    """Whether to inject as many faults as the full suite does, rather than the few of CI."""
+    return bool(request.config.getoption("--full"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was injected, and what it cost."""
+    rows = terminalreporter.config.stash.get(_TABLE, [])
+    if not rows:
+        return
+    terminalreporter.section("faults")
+    cells = [[field.name.replace("_", " ") for field in fields(Injected)], *(map(str, astuple(row)) for row in rows)]
+    lines = [list(line) for line in cells]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        terminalreporter.write_line("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)))
