@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass, fields
 
 import pytest
@@ -42,6 +42,12 @@ _TABLE = pytest.StashKey[list[Injected]]()
 def table(request: pytest.FixtureRequest) -> list[Injected]:
     """Append to it what a test of faults injected and saw; all rows are printed when the session ends."""
     return request.config.stash.setdefault(_TABLE, [])
+
+
+@pytest.fixture
+def inject(table: list[Injected]) -> Callable[..., None]:
+    """`inject(fault=..., times=..., finished_lost=..., repeated=..., outcome=...)` appends a row to the table."""
+    return lambda **cells: table.append(Injected(**cells))
 
 
 @pytest.fixture
