@@ -168,7 +168,8 @@ def _started(
         return (this_machine(),), run_serially, count_networks(models)
     say(f"starting Ray (its messages: {store.log_folder() / 'ray.log'})")
     with counted_beside(models, store.plugins(sweep.request.plugins) if sweep.request.plugins else None) as counted:
-        from sweeps.execute import connected, run_with_tune
+        from sweeps.connect import connected
+        from sweeps.execute import run_with_tune
 
         machines = stack.enter_context(connected(request.address, store.log_folder(), say))
         return machines, run_with_tune, counted()

@@ -2,46 +2,26 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
-import signal
-import socket
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
-import ray
 from ray import tune
 from ray.exceptions import RayError
 
-from sweeps import allocator
 from sweeps.passes import Pass
 from sweeps.resources import Resources
 from sweeps.searcher import EndPass, PassOver, PlanSearcher
 from sweeps.trial import Step, run_task
-from trainers.errors import ResourceError, StoreError
+from trainers.errors import StoreError
 from trainers.execution import Execution
 from trainers.storage import Store
 
 MAX_RETRIES = 2
 """Of a trial within a pass, after a fault of its machine; a job's own fault is not retried."""
-
-CONNECT_SECONDS = 10
-"""To wait for the head of a cluster."""
-
-TUNE_SETTINGS = {
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}
-"""The store is the truth and `Progress` the display: Tune's own loggers, snapshots and tables are off."""
 
 
 class RunTrial(tune.Trainable):  # type: ignore[misc]  # ray ships no types for it
@@ -103,87 +83,6 @@ def bound(root: str, executions: Mapping[str, Execution], requests: Mapping[str,
     return BoundTrial
 
 
-@contextmanager
-def connected(address: str | None, log_folder: Path, say: Callable[[str], None]) -> Iterator[tuple[Resources, ...]]:
-    """Ray, started here or joined, with our code shipped to its workers; gives the machines it has.
-
-    A Ray that this process is already connected to is used as it is and left running; ResourceError if its workers
-    do not find our code, which can only be shipped when a connection begins.
-    """
-    os.environ.update(TUNE_SETTINGS)
-    with _logging_to(log_folder / "ray.log"):
-        if ray.is_initialized():
-            _check_workers_have_our_code()
-            yield _machines()
-            return
-        _start(address, log_folder)
-        if allocator.environment(os.environ):
-            say(allocator.SAYING)
-        try:
-            yield _machines()
-        finally:
-            ray.shutdown()
-
-
-def _start(address: str | None, log_folder: Path) -> None:
-    """Start or join; ResourceError if that cannot be done."""
-    root = Path(__file__).resolve().parents[1]
-    runtime_env = {
-        "py_modules": [str(root / name) for name in ("sweeps", "trainers", "analysis")],
-        "env_vars": allocator.environment(os.environ),
-    }
-    _check_reachable(address)
-    on_terminate = signal.getsignal(signal.SIGTERM)
-    try:
-        with (log_folder / "ray.log").open("a") as log, redirect_stdout(log), redirect_stderr(log):
-            ray.init(
-                address=address or "local",
-                runtime_env=runtime_env,
-                log_to_driver=False,
-                configure_logging=False,
-                include_dashboard=None if address else False,
-            )
-    except (ConnectionError, RuntimeError, ValueError, RayError) as error:
-        raise ResourceError(f"cannot reach a Ray cluster at {address or 'this machine'}: {error}") from error
-    signal.signal(signal.SIGTERM, on_terminate)  # ray.init put its own in place, which aborts the process
-
-
-def _check_workers_have_our_code() -> None:
-    try:
-        ray.get(ray.remote(num_cpus=0)(our_code_is_known).remote())
-    except RayError as error:
-        raise ResourceError(
-            "the Ray that this process is connected to does not find Petite's code on its workers; "
-            "install Petite for them, or call ray.shutdown() before"
-        ) from error
-
-
-def our_code_is_known() -> bool:
-    """True, on a worker that could import this module."""
-    return callable(run_task)
-
-
-def _check_reachable(address: str | None) -> None:
-    """ResourceError if nobody listens at HOST:PORT; Ray itself would try for many minutes."""
-    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
-    if not host or not port.isdigit():
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise ResourceError(f"cannot reach a Ray cluster at {address}: {error}") from error
-
-
-def _machines() -> tuple[Resources, ...]:
-    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    return tuple(_resources(node) for node in nodes if node["Alive"])
-
-
-def _resources(node: dict[str, Any]) -> Resources:
-    have = node["Resources"]
-    return Resources(cpus=have.get("CPU", 0.0), gpus=have.get("GPU", 0.0))
-
-
 def run_with_tune(work: Pass) -> None:
     """Run a pass; afterwards the store knows what became of every job."""
     num_slots = work.setup.num_slots(work.plan)
@@ -240,20 +139,3 @@ def _trainable(work: Pass) -> type[RunTrial]:
 
 def _name(trial: Any) -> str:
     return str(trial.config["run_id"])
-
-
-@contextmanager
-def _logging_to(file: Path) -> Iterator[None]:
-    """Ray's and Tune's own messages go to a file instead of the screen."""
-    handler = logging.FileHandler(file)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    loggers = [logging.getLogger(name) for name in ("ray", "ray.tune", "ray.train", "ray.data")]
-    before = [(logger, logger.handlers, logger.propagate) for logger in loggers]
-    for logger in loggers:
-        logger.handlers, logger.propagate = [handler], False
-    try:
-        yield
-    finally:
-        for logger, handlers, propagates in before:
-            logger.handlers, logger.propagate = handlers, propagates
-        handler.close()

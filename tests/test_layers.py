@@ -34,7 +34,7 @@ PLANNING = {f"sweeps.{name}" for name in ("plan", "recipes", "resources", "conte
 PLANNING |= {"sweeps.labels", "sweeps.logits_job", "sweeps.share_logits", "sweeps.estimates", "sweeps.history"}
 PLANNING |= {"sweeps.frontier", "sweeps.graph", "sweeps.grid", "sweeps.jobs", "sweeps.request", "sweeps.time_limit"}
 RUNNING = {f"sweeps.{name}" for name in ("searcher", "execute", "passes", "serial", "trial", "sweep", "weights")}
-RUNNING |= {"sweeps.tries", "sweeps.progress", "sweeps.board", "sweeps.forecast"}
+RUNNING |= {"sweeps.tries", "sweeps.progress", "sweeps.board", "sweeps.forecast", "sweeps.connect"}
 TORCH, IMAGES = {"torch", "torchvision", "safetensors"}, {"numpy", "PIL", "pyarrow"}
 TABLES = {"pandas", "pyarrow", "numpy", "scipy", "rich", "plotly", "matplotlib"}
 
@@ -115,7 +115,8 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.passes": RECORDS | PLANNING | {"sweeps.progress", "sweeps.board", "trainers.execution"},
     "sweeps.serial": RECORDS | PLANNING | RUNNING | {"torch"},
     "sweeps.searcher": RECORDS | PLANNING | {"ray"},
-    "sweeps.execute": RECORDS | PLANNING | RUNNING | {"sweeps.allocator", "trainers.execution", "ray"},
+    "sweeps.connect": RECORDS | {"sweeps.allocator", "sweeps.resources", "sweeps.trial", "ray"},
+    "sweeps.execute": RECORDS | PLANNING | RUNNING | {"trainers.execution", "ray"},
     "sweeps.arguments": set(),
     "sweeps.allocator": set(),
     "sweeps.simulation": {"sweeps.admission", "sweeps.frontier", "sweeps.graph", "sweeps.resources"},
@@ -217,9 +218,9 @@ def test_a_package_never_imports_what_stands_above_it(package: str, never: set[s
     assert not any(roots.values()), roots
 
 
-def test_ray_is_imported_by_the_searcher_and_the_executor_alone() -> None:
+def test_ray_is_imported_by_what_runs_a_pass_and_what_connects_alone() -> None:
     users = {module for module in MODULES if any(name.partition(".")[0] == "ray" for name in imported(module))}
-    assert users == {"sweeps.searcher", "sweeps.execute"}
+    assert users == {"sweeps.searcher", "sweeps.execute", "sweeps.connect"}
 
 
 def test_torchvision_is_imported_inside_functions_of_data_files_only() -> None:

@@ -281,7 +281,7 @@ def test_ray_is_gone_after_a_call_and_one_that_was_there_is_used_and_kept(petite
     other = tmp_path / "other" / "sweeps"  # hides our code, be it installed or not
     other.mkdir(parents=True)
     (other / "__init__.py").touch()
-    (other / "execute.py").write_text("raise ImportError('other code')")
+    (other / "connect.py").write_text("raise ImportError('other code')")
     places = [str(place) for place in (petite.pictures, petite.source, petite.store, other.parent)]
     command = [sys.executable, "-W", "error::ResourceWarning", "-c", TWICE, *places]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

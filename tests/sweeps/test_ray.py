@@ -124,7 +124,8 @@ def booked_shares(text: str) -> list[dict[str, float]]:
 
 
 def test_time_that_is_up_before_the_first_trial_ends_a_pass_without_an_error(make_job: Any, tmp_path: Path) -> None:
-    from sweeps.execute import connected, run_with_tune
+    from sweeps.connect import connected
+    from sweeps.execute import run_with_tune
 
     store, plan = Store(tmp_path / "store").open(), make_plan([make_job("student")])
     with connected(None, store.log_folder(), print) as machines:
