@@ -7,11 +7,12 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 from ray.exceptions import RayError
 
 from sweeps import allocator
@@ -66,7 +67,12 @@ def _start(address: str | None, log_folder: Path) -> None:
     _check_reachable(address)
     on_terminate = signal.getsignal(signal.SIGTERM)
     try:
-        with (log_folder / "ray.log").open("a") as log, redirect_stdout(log), redirect_stderr(log):
+        with ExitStack() as stack:
+            log = stack.enter_context((log_folder / "ray.log").open("a"))
+            stack.enter_context(redirect_stdout(log))
+            stack.enter_context(redirect_stderr(log))
+            if address is None:
+                stack.enter_context(_on_loopback())
             ray.init(
                 address=address or "local",
                 runtime_env=runtime_env,
@@ -77,6 +83,21 @@ def _start(address: str | None, log_folder: Path) -> None:
     except (ConnectionError, RuntimeError, ValueError, RayError) as error:
         raise ResourceError(f"cannot reach a Ray cluster at {address or 'this machine'}: {error}") from error
     signal.signal(signal.SIGTERM, on_terminate)  # ray.init put its own in place, which aborts the process
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Everything that a Ray started meanwhile listens on is of this machine alone.
+
+    On Linux Ray takes the machine's own address, even when it is given 127.0.0.1. This is its switch for systems where
+    it must not be reached from outside (RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0), which is read when Ray is imported.
+    """
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 def _check_workers_have_our_code() -> None:
