@@ -97,6 +97,11 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
         help="the jobs that this field concerns once per value (repeatable: all combinations): "
         "objective.temperature=1,4,20",
     )
+    group.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="allow only algorithms that give the same bits every time, which GPUs do not by default (slower there)",
+    )
     group.add_argument("--allow-weak-teacher", action="store_true", help="distil even from a teacher at chance level")
 
 

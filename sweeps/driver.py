@@ -153,6 +153,7 @@ def _setup(sweep: Sweep, request: ExecutionRequest, machines: tuple[Resources, .
         git=git_state(Path(__file__).parent),
         plugins=sweep.request.plugins,
         reads_logits=request.teacher_logits is not TeacherLogits.NEVER,
+        deterministic=request.deterministic,
     )
 
 

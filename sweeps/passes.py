@@ -37,6 +37,7 @@ class Setup:
     git: tuple[str, bool] = ("", False)
     plugins: str = ""
     reads_logits: bool = True
+    deterministic: bool = False
     readers: Collection[str] = ()
 
     def request(self, job: Task) -> Resources:
@@ -55,6 +56,7 @@ class Setup:
             git=self.git,
             plugins=self.plugins,
             reads_logits=self.reads_logits,
+            deterministic=self.deterministic,
         )
 
     def place(self, job: Task) -> Place:

@@ -46,6 +46,7 @@ class Options(TypedDict, total=False):
     set: Texts
     grid: Texts
     allow_weak_teacher: bool
+    deterministic: bool
     budget_params: int
     only: Texts
     exclude: Texts
@@ -95,7 +96,7 @@ class SweepRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutionRequest:
-    """How to carry it out; nothing here changes a number."""
+    """How to carry it out; nothing here is meant to change a number."""
 
     address: str | None = None
     serial: bool = False
@@ -105,6 +106,7 @@ class ExecutionRequest:
     cpus_per_trial: tuple[str, ...] = ()
     gpus_per_trial: tuple[str, ...] = ()
     allow_weak_teacher: bool = False
+    deterministic: bool = False
     quiet: bool = False
 
     def __post_init__(self) -> None:

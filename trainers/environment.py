@@ -15,6 +15,7 @@ import torch
 import torchvision
 
 from trainers import plugins
+from trainers.execution import Execution
 from trainers.plugins import Kind
 from trainers.result import Environment
 from trainers.spec import RunSpec, digest_of
@@ -32,21 +33,22 @@ UNESSENTIAL = ("host", "git_commit", "git_is_dirty")
 """Fields that may differ between two attempts whose numbers are still the same bit for bit."""
 
 
-def describe_environment(spec: RunSpec, device: torch.device, num_threads: int, git: tuple[str, bool]) -> Environment:
+def describe_environment(spec: RunSpec, device: torch.device, execution: Execution) -> Environment:
     """This process, its machine and the source of the plug-ins that the spec uses."""
     is_cuda = device.type == "cuda"
     return Environment(
         host=socket.gethostname(),
         device=device.type,
         hardware=torch.cuda.get_device_name(device) if is_cuda else _cpu_name(),
-        num_threads=num_threads,
+        num_threads=execution.num_threads,
         python=platform.python_version(),
         torch=str(torch.__version__),
         torchvision=str(torchvision.__version__),
-        git_commit=git[0],
-        git_is_dirty=git[1],
+        git_commit=execution.git[0],
+        git_is_dirty=execution.git[1],
         source_digests=_source_digests(*_loaded(spec)),
         packages=_packages(spec),
+        deterministic=execution.deterministic,
     )
 
 
@@ -61,7 +63,8 @@ def gives_same_numbers(one: Environment, other: Environment) -> bool:
 def numbers_digest(environment: Environment) -> str:
     """The same for two environments from which the same numbers may be expected, bit for bit."""
     content = msgspec.to_builtins(environment)
-    return digest_of({name: value for name, value in content.items() if name not in UNESSENTIAL})
+    unsaid = () if environment.deterministic else ("deterministic",)  # as before there was a choice
+    return digest_of({name: value for name, value in content.items() if name not in (*UNESSENTIAL, *unsaid)})
 
 
 def _chosen(spec: RunSpec) -> tuple[tuple[Kind, str], ...]:

@@ -1,4 +1,4 @@
-"""How a run is carried out. Nothing here may change its numbers, so nothing here is in a spec."""
+"""How a run is carried out. Nothing here is meant to change its numbers, so nothing here is in a spec."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ class Execution:
     """Threads for torch, whether the job was given a GPU, and the commit and dirty flag of the driver's checkout.
 
     `plugins` is the digest of the user's own plug-ins, which the store holds. With `reads_logits` a student takes its
-    teachers' logits from the store where a job has written them.
+    teachers' logits from the store where a job has written them. `deterministic` allows torch no algorithm whose result
+    may differ from one time to the next, as some of a GPU's do.
     """
 
     num_threads: int = 1
@@ -19,3 +20,4 @@ class Execution:
     git: tuple[str, bool] = ("", False)
     plugins: str = ""
     reads_logits: bool = True
+    deterministic: bool = False

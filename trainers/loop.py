@@ -23,13 +23,13 @@ def epochs(spec: RunSpec, store: Store, attempt: Attempt, execution: Execution) 
     Goes on from the newest sound checkpoint of any attempt. Raises SweepError for what would fail
     again: a weak teacher, weights that do not fit, a loss that is not finite.
     """
-    with own_settings(execution.num_threads):
+    with own_settings(execution.num_threads, deterministic=execution.deterministic):
         yield from _epochs(spec, store, attempt, execution)
 
 
 def _epochs(spec: RunSpec, store: Store, attempt: Attempt, execution: Execution) -> Iterator[EpochRecord]:
     device = choose_device(execution)
-    environment = describe_environment(spec, device, execution.num_threads, execution.git)
+    environment = describe_environment(spec, device, execution)
     for teacher in () if execution.allow_weak_teacher else spec.teachers:
         _check_teacher(store, teacher)
     started_at = now()

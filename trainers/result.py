@@ -59,7 +59,10 @@ class FileRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """Where and with what a run was trained: recorded, never hashed. On a CPU, equal values mean equal bits."""
+    """Where and with what a run was trained: recorded, never hashed. On a CPU, equal values mean equal bits.
+
+    On a GPU they do so only if `deterministic`.
+    """
 
     host: str
     device: str
@@ -72,6 +75,7 @@ class Environment:
     git_is_dirty: bool
     source_digests: dict[str, str]
     packages: dict[str, str] = field(default_factory=dict)
+    deterministic: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

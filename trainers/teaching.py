@@ -119,13 +119,13 @@ def _weights(store: Store, teacher: RunSpec) -> str:
 
 def source_of(spec: LogitsSpec, weights: str, device: torch.device, execution: Execution) -> str:
     """What decides every bit of a set besides its spec: the teacher's `weights`, and where and with what it runs."""
-    environment = describe_environment(spec.teacher, device, execution.num_threads, execution.git)
+    environment = describe_environment(spec.teacher, device, execution)
     return digest_of({"weights": weights, "environment": numbers_digest(environment)})
 
 
 def write_logits(store: Store, attempt: Attempt, execution: Execution) -> Iterator[tuple[int, float]]:
     """Write what the set of `attempt` still lacks; gives each epoch that it wrote, and its seconds."""
-    with own_settings(execution.num_threads):
+    with own_settings(execution.num_threads, deterministic=execution.deterministic):
         yield from _write_logits(store, attempt, execution)
 
 

@@ -55,7 +55,7 @@ def row(arguments: argparse.Namespace, views: str, device: torch.device) -> dict
         spec = _spec(_prepare(store, arguments), arguments, VIEWS[views])
         execution = Execution(uses_gpu=device.type == "cuda")
         lessons = Lessons(spec, store, device, execution, print)
-        training = Training(spec, store, device, describe_environment(spec, device, 1, ("", False)), lessons)
+        training = Training(spec, store, device, describe_environment(spec, device, execution), lessons)
         bare = _bare_epoch(spec, arguments.steps, device)
         training._train(1)
         bare()
