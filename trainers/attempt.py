@@ -89,11 +89,16 @@ class Attempt:
             raise CorruptFileError(f"{self.curves_file} cannot be read: {error}") from error
 
     def write_checkpoint(self, epoch: int, payload: bytes, *, is_synced: bool = True) -> None:
-        """Save the state after an epoch behind its checksum, then drop all but the newest two of this attempt."""
+        """Save the state after an epoch behind its checksum, then drop the run's that are older than the one before.
+
+        That one was written by this attempt, or read by it to go on from: two that are sound stay, whoever wrote them,
+        and many attempts leave no more than a few.
+        """
         digest = hashlib.sha256(payload).hexdigest().encode()
         write(self.folder / _CHECKPOINT.format(epoch=epoch), digest + payload, is_synced=is_synced)
-        for old in sorted(self.folder.glob(ANY_CHECKPOINT))[:-2]:
-            old.unlink(missing_ok=True)
+        for old in self.folder.parent.glob(f"*/{ANY_CHECKPOINT}"):
+            if epoch_of(old) < epoch - 1:
+                old.unlink(missing_ok=True)
 
 
 def read_checkpoint(file: Path) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from trainers.attempt import epoch_of
 from trainers.errors import CorruptFileError, StoreError
 from trainers.files import encode_record, write
 from trainers.result import Failure, PlanRecord, Result, Split
@@ -273,6 +274,37 @@ def test_at_most_two_checkpoints_are_kept_and_they_come_back(lab: Any, make_spec
         attempt.write_checkpoint(epoch, f"state {epoch}".encode())
     kept = lab.store.checkpoints(attempt.run)
     assert [read_checkpoint(file) for file in kept] == [b"state 11", b"state 10"]
+
+
+def test_the_checkpoint_that_an_attempt_went_on_from_stays_until_it_has_two_of_its_own(
+    lab: Any, make_spec: Any
+) -> None:
+    first, kept = lab.begin(make_spec()), []
+    for epoch in (1, 2, 3):
+        first.write_checkpoint(epoch, b"first")
+    second = lab.begin(make_spec())
+    for epoch in (4, 5, 6):
+        second.write_checkpoint(epoch, b"second")
+        kept.append([(epoch_of(file), read_checkpoint(file)) for file in lab.store.checkpoints(first.run)])
+    assert kept == [
+        [(4, b"second"), (3, b"first")],
+        [(5, b"second"), (4, b"second")],
+        [(6, b"second"), (5, b"second")],
+    ]
+
+
+def test_many_attempts_of_one_epoch_each_leave_two_checkpoints_in_all(lab: Any, make_spec: Any) -> None:
+    for epoch in range(1, 9):
+        lab.begin(make_spec()).write_checkpoint(epoch, f"state {epoch}".encode())
+    kept = lab.store.checkpoints(run_id(make_spec()))
+    assert [read_checkpoint(file) for file in kept] == [b"state 8", b"state 7"]
+
+
+def test_a_checkpoint_of_an_attempt_that_is_further_is_left_to_it(lab: Any, make_spec: Any) -> None:
+    ahead, behind = lab.begin(make_spec()), lab.begin(make_spec())
+    ahead.write_checkpoint(9, b"ahead")
+    behind.write_checkpoint(4, b"behind")
+    assert [epoch_of(file) for file in lab.store.checkpoints(ahead.run)] == [9, 4]
 
 
 @pytest.mark.parametrize("content", [b"", b"0" * 64, b"0" * 64 + b"payload"])
