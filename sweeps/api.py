@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from analysis.api import gather, rank
 from sweeps.labels import num_jobs
 from sweeps.request import Options, read_options
-from trainers.errors import SpecError
+from trainers.errors import DamagedDataError, SpecError
 from trainers.storage import Store
 
 if TYPE_CHECKING:
@@ -152,11 +152,19 @@ def run(*, store: str | Path = STORE, command: str | None = None, **options: Unp
     request = with_plugins(request, place)
     place.open()
     command = command or f"sweeps.api.run(store={str(store)!r}, **{options!r})"
-    with naming_users_files(request, place):
+
+    def attempt() -> tuple[Sweep, int]:
         sweep = prepared_sweep(place, request, preparation_line(say))
         check_budget(sweep.plan, request.budget_params)
         introduce(sweep, place, say)
-        num_not_started = carry_out(sweep, place, execution, Console(), say, started, command)
+        return sweep, carry_out(sweep, place, execution, Console(), say, started, command)
+
+    with naming_users_files(request, place):
+        try:
+            sweep, num_not_started = attempt()
+        except DamagedDataError as error:
+            say(f"{error}; the data is prepared anew")
+            sweep, num_not_started = attempt()
     written = write_ranking(place, plan_id=sweep.plan.plan_id)
     return Outcome(
         sweep=sweep,

@@ -78,13 +78,15 @@ def carry_out(
     """Run what is left, and give how many jobs the hours since `started` (monotonic seconds) did not allow.
 
     The plan is recorded, as made by `command`, once nothing can be refused any more.
-    Imports neither torch nor ray when nothing is left.
+    Imports neither torch nor ray when nothing is left. DamagedDataError if a job's data must be prepared anew first.
     """
     to_run = left_to_run(sweep, store, say)
     say(f"jobs: {len(sweep.plan.jobs)} planned, {len(sweep.plan.jobs) - len(to_run)} done, {len(to_run)} to run")
     if not to_run:
         _record(sweep, store, command)
         return 0
+    for data in sorted({decision.job.spec.data for decision in to_run.values()}):
+        store.set_damaged_data_aside(data)
     from sweeps.board import Board, Phase
     from sweeps.progress import BoardProgress, LiveTable
 

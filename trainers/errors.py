@@ -37,6 +37,10 @@ class CorruptFileError(StoreError):
     """A file of the store is truncated, altered or not what its name promises."""
 
 
+class DamagedDataError(CorruptFileError):
+    """A prepared data set was damaged and is out of the way, so that it is prepared anew."""
+
+
 class UnknownRunError(SweepError, LookupError):
     """No run of the store goes by this name, or more than one."""
 

@@ -29,7 +29,7 @@ from trainers.attempt import (
     now,
     read_checkpoint,
 )
-from trainers.errors import CorruptFileError, DataError, PluginError, StoreError
+from trainers.errors import CorruptFileError, DamagedDataError, DataError, PluginError, StoreError
 from trainers.files import (
     check_file,
     checked_content,
@@ -333,6 +333,21 @@ class Store:
         record = {"fingerprint": manifest.fingerprint, "origin": manifest.origin}
         write(self._request_file(request), encode_record(record))
         return replace(self.manifest(manifest.fingerprint), origin=manifest.origin)
+
+    def set_damaged_data_aside(self, fingerprint: str) -> None:
+        """DamagedDataError if a data set's files, read whole, are not what was written; it is removed then.
+
+        A run would train on altered pixels without noticing. What an older version prepared has no checksums.
+        """
+        folder = self.data_folder(fingerprint)
+        try:
+            for name, record in self.manifest(fingerprint).files.items():
+                check_file(folder / name, record, is_read=True)
+        except CorruptFileError as error:
+            aside = folder.with_name(f".removing-{uuid.uuid4().hex}")
+            os.replace(folder, aside)
+            shutil.rmtree(aside)
+            raise DamagedDataError(str(error)) from error
 
     def _has_data(self, fingerprint: str) -> bool:
         try:

@@ -172,6 +172,22 @@ def test_a_damaged_spec_is_written_again(copied: Any) -> None:
     assert copied.num_attempts == before
 
 
+def test_one_flipped_bit_in_prepared_pictures_is_noticed_before_anything_trains_on_them(copied: Any) -> None:
+    weights = copied.weights
+    store = Store(copied.store)
+    file = store.data_folder(store.spec(copied.labels["conv_plain@0"]).data) / "train_images.npy"
+    flip_last_byte(file)
+    before = copied.num_attempts
+    assert copied.main(*copied.report, "--serial", "--only", "conv_plain").code == 0
+    assert copied.num_attempts == before  # nothing trains, nothing is read
+    outcome = copied.main(*copied.report, "--serial", "--force", "conv_plain", "--deterministic")
+    assert outcome.code == 0
+    assert f"{file} does not match its checksum; the data is prepared anew\n" in outcome.out
+    assert begun(copied, before) == {"conv_plain@0"}
+    assert copied.weights == weights
+    assert result_of(copied, "conv_plain@0").environment.deterministic
+
+
 # Interruption
 
 
