@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trainers.errors import StoreError, SweepError
+from trainers.files import first_look, is_folder
 from trainers.storage import Store
 
 USER_ERROR = 2
@@ -20,7 +21,8 @@ PIPE_CLOSED = 141
 def existing_store(root: str | Path, *, may_be_empty: bool = False) -> Store:
     """The store at this place; StoreError if there is none, if it holds no runs, or if a newer version wrote it."""
     store = Store(root)
-    if not store.root.is_dir():
+    first_look(store.root)
+    if not is_folder(store.root):
         raise StoreError(f"no store at {store.root}; give the folder that run_all.py --store was given")
     is_store = store.check_version()
     if not (is_store and may_be_empty) and not store.has_runs() and not store.plans():

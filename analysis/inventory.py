@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 
 from analysis.evidence import Evidence, read_store
 from analysis.prune import ACTIVE_SECONDS, KnownRun, Wishes, planned_runs, removable_runs
 from trainers.errors import PluginError, StoreError
-from trainers.removal import changed_at, data_fingerprints, leftovers, size_bytes, weights_digests
+from trainers.files import exists
+from trainers.remote import Place
+from trainers.removal import changed_at, data_fingerprints, leftovers, size_bytes, way_in, weights_digests
 from trainers.result import PlanRecord
 from trainers.spec import RunSpec, run_id
 from trainers.storage import Store
@@ -26,7 +27,7 @@ class Item:
 
     kind: str
     name: str
-    paths: tuple[Path, ...]
+    paths: tuple[Place, ...]
     size_bytes: int
     age_seconds: float
     why: str
@@ -159,7 +160,7 @@ def _unneeded(store: Store, kept: Sequence[RunSpec | None], now: float) -> Itera
             yield item
     for digest in set(weights_digests(store)) - {spec.init_weights.digest for spec in specs if spec.init_weights}:
         files = (store.weights_file(digest), store.weights_record(digest))
-        item = _item("weights", digest, tuple(file for file in files if file.exists()), now, "no run starts from them")
+        item = _item("weights", digest, tuple(file for file in files if exists(file)), now, "no run starts from them")
         if item.age_seconds >= ACTIVE_SECONDS:
             yield item
 
@@ -179,14 +180,14 @@ def _unread(store: Store, unfinished: Sequence[RunSpec | None], now: float) -> I
 def _leftover_items(store: Store, gone: set[str], is_active: bool, now: float) -> Iterator[Item]:
     """Old leftovers; Ray's own folders stay while anything is being trained, since it rarely writes to them."""
     for path in leftovers(store, gone):
-        item = _item("leftover", str(path.relative_to(store.root)), (path,), now, "left by a process that is gone")
+        item = _item("leftover", way_in(store, path), (path,), now, "left by a process that is gone")
         is_old = item.age_seconds >= LEFTOVER_SECONDS or path.name.startswith(".removing-")
         is_in_use = is_active and path.name.startswith("tune-")
         if is_old and not is_in_use:
             yield item
 
 
-def _item(kind: str, name: str, paths: tuple[Path, ...], now: float, why: str) -> Item:
+def _item(kind: str, name: str, paths: tuple[Place, ...], now: float, why: str) -> Item:
     newest = max((changed_at(path) for path in paths), default=0.0)
     size = sum(size_bytes(path) for path in paths)
     return Item(kind=kind, name=name, paths=paths, size_bytes=size, age_seconds=now - newest, why=why)

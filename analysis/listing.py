@@ -13,7 +13,8 @@ from analysis.inventory import known_runs
 from analysis.prune import KnownRun
 from analysis.words import age_text, clean, count_text, counted, size_text
 from trainers.errors import PlanError
-from trainers.removal import size_bytes
+from trainers.files import children, subfolders
+from trainers.removal import real_place, size_bytes
 from trainers.result import PlanRecord
 from trainers.storage import Store
 from trainers.titles import data_title, model_title
@@ -82,10 +83,11 @@ def _id_length(runs: Sequence[str]) -> int:
 
 def _totals(store: Store) -> Iterator[str]:
     """What takes how much room, by the folders of the store."""
-    for folder in sorted(path for path in store.root.iterdir() if path.is_dir()):
-        number = sum(path.name != "requests" and not path.name.startswith(".") for path in folder.iterdir())
+    for name in subfolders(store.root):
+        folder = store.root / name
+        number = sum(path.name != "requests" and not path.name.startswith(".") for path in children(folder))
         yield f"{clean(folder.name):10} {counted(number, 'entry', 'entries'):>14}  {size_text(size_bytes(folder)):>9}"
-    yield f"{'in all':10} {'':14}  {size_text(size_bytes(store.root.resolve())):>9}  {store.root}"
+    yield f"{'in all':10} {'':14}  {size_text(size_bytes(real_place(store.root))):>9}  {store.root}"
 
 
 def print_plans(store: Store) -> None:

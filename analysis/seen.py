@@ -6,7 +6,6 @@ for the code that wrote it; whatever else is wrong with it, all runs are read ag
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +17,9 @@ import pyarrow.parquet as pq
 
 from analysis.facts import FACTS_SCHEMA, OF_FOLDER
 from analysis.signature import Seen
-from analysis.tables import CURVES_SCHEMA, RUNS_SCHEMA, write_tables
+from analysis.tables import CURVES_SCHEMA, RUNS_SCHEMA, Identity, write_tables
+from trainers.files import identity_of, readable
+from trainers.remote import Place
 from trainers.spec import digest_of
 from trainers.storage import Store
 
@@ -75,21 +76,21 @@ def save(store: Store, facts: pa.Table, tables: Mapping[str, pa.Table]) -> None:
     write_tables({_file(store): noted.replace_schema_metadata({_KEY: key})})
 
 
-def _file(store: Store) -> Path:
+def _file(store: Store) -> Place:
     return store.table_file("seen")
 
 
-def _read(file: Path) -> pa.Table:
-    return pq.read_table(file, page_checksum_verification=True, memory_map=False, partitioning=None)
+def _read(file: Place) -> pa.Table:
+    return pq.read_table(readable(file), page_checksum_verification=True, memory_map=False, partitioning=None)
 
 
-def _tables(store: Store) -> list[os.stat_result]:
-    return [os.stat(store.table_file(name)) for name in ("runs", "curves")]
+def _tables(store: Store) -> list[Identity]:
+    return [identity_of(store.table_file(name)) for name in ("runs", "curves")]
 
 
-def _key(store: Store, tables: Sequence[os.stat_result]) -> bytes:
+def _key(store: Store, tables: Sequence[Identity]) -> bytes:
     """Place, code, and which files the tables are."""
-    files = [[found.st_size, found.st_mtime_ns, found.st_ino] for found in tables]
+    files = [list(found) for found in tables]
     return digest_of([str(store.root), code_digest(), files]).encode()
 
 

@@ -6,6 +6,7 @@ fractions in 0..1, times are ISO 8601 in UTC, null means "not known" (the run ha
 
 from __future__ import annotations
 
+import io
 import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +20,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from trainers.errors import StoreError
+from trainers.files import identity_of
+from trainers.remote import Place, RemotePath
 from trainers.result import Status
 
 if TYPE_CHECKING:
@@ -33,6 +36,8 @@ _ALL_DIFFERENT = ("run_id", "log_path", "spec_json", "weights_sha256", "signatur
 """Columns of which a dictionary would save nothing."""
 
 Row = dict[str, Any]
+Identity = tuple[int | str, ...]
+"""Of a file as it lies there: changes whenever it is written."""
 
 RUNS_SCHEMA = pa.schema(
     [
@@ -174,8 +179,8 @@ def count_line(statuses: Sequence[str], *, shows_zero_unfinished: bool = False) 
     return ", ".join(f"{statuses.count(status)} {status}" for status in STATUSES if is_shown.get(status, True))
 
 
-def write_tables(tables: Mapping[Path, pa.Table]) -> dict[Path, os.stat_result]:
-    """Write Parquet files, each aside first and then renamed; gives what they are on the disk.
+def write_tables(tables: Mapping[Place, pa.Table]) -> dict[Place, Identity]:
+    """Write Parquet files, each as one step; gives what they are where they lie.
 
     StoreError if that cannot be done.
     """
@@ -183,19 +188,28 @@ def write_tables(tables: Mapping[Path, pa.Table]) -> dict[Path, os.stat_result]:
         return dict(zip(tables, threads.map(_write_table, tables, tables.values()), strict=True))
 
 
-def _write_table(file: Path, table: pa.Table) -> os.stat_result:
+def _write_table(file: Place, table: pa.Table) -> Identity:
+    if isinstance(file, RemotePath):
+        content = io.BytesIO()
+        _write_parquet(table, content)
+        file.write_bytes(content.getvalue())
+        return identity_of(file)
     aside = file.with_name(f".writing-{uuid.uuid4().hex}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        repeated = [name for name in table.schema.names if name not in _ALL_DIFFERENT]
-        pq.write_table(table, aside, compression="zstd", use_dictionary=repeated, write_page_checksum=True)
-        found = os.stat(aside)
+        _write_parquet(table, aside)
+        found = identity_of(aside)
         os.replace(aside, file)
         return found
     except OSError as error:
         raise StoreError(f"{file} cannot be written ({error}); free some space or copy the store") from error
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _write_parquet(table: pa.Table, to: Path | io.BytesIO) -> None:
+    repeated = [name for name in table.schema.names if name not in _ALL_DIFFERENT]
+    pq.write_table(table, to, compression="zstd", use_dictionary=repeated, write_page_checksum=True)
 
 
 def _encodable(value: Any) -> Any:

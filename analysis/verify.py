@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from trainers.attempt import read_checkpoint
 from trainers.errors import CorruptFileError
-from trainers.files import check_file, decode, decode_record
+from trainers.files import check_file, decode, decode_record, exists
+from trainers.remote import Place
 from trainers.removal import data_fingerprints, files_below, weights_digests
 from trainers.result import FileRecord, Result
 from trainers.storage import Store
@@ -79,7 +79,7 @@ def _run(store: Store, run: str) -> Callable[[], Problems]:
 def _result(store: Store, run: str) -> Problems:
     """The result, and every file that it names, whole."""
     file = store.run_folder(run) / "result.json"
-    if not file.exists():
+    if not exists(file):
         return
     try:
         result = decode(file, Result)
@@ -110,7 +110,7 @@ def _data(store: Store, fingerprint: str) -> Callable[[], Problems]:
 def _weights(store: Store, digest: str) -> Callable[[], Problems]:
     def check() -> Problems:
         about, file = f"weights {digest}", store.weights_record(digest)
-        if not file.exists():
+        if not exists(file):
             yield Problem(about=about, what="not verifiable: kept by an older version", to_do=LATER, is_note=True)
             return
         yield from _damage(about, FETCH_AGAIN, lambda: _compare(store.weights_file(digest), decode(file, FileRecord))())
@@ -128,11 +128,11 @@ def _logits(store: Store, logits: str) -> Callable[[], Problems]:
     return check
 
 
-def _compare(file: Path, expected: FileRecord) -> Callable[[], object]:
+def _compare(file: Place, expected: FileRecord) -> Callable[[], object]:
     return lambda: check_file(file, expected, is_read=True)
 
 
-def _read(reader: Callable[[Path], object], file: Path) -> Callable[[], object]:
+def _read(reader: Callable[[Place], object], file: Place) -> Callable[[], object]:
     return lambda: reader(file)
 
 

@@ -130,7 +130,7 @@ def _with_logits(sweep: Sweep, store: Store, to_run: set[str], mode: TeacherLogi
     """The plan with the logits that its students share, as far as they can read them and the disk has room."""
     plan = share_logits(sweep.plan, to_run, mode, sweep.num_images)
     plan = readable(plan, setup.place)
-    plan, no_room = without_room(plan, shutil.disk_usage(store.root).free)
+    plan, no_room = without_room(plan, shutil.disk_usage(store.log_folder()).free)
     if no_room:
         say(no_room)
     for job in plan.logits:

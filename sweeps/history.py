@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sweeps.estimates import History, Kind, Measured, network
+from trainers.files import readable
 from trainers.spec import Choice
 from trainers.storage import Store
 
@@ -44,7 +45,7 @@ class _Spec:
 def read_history(store: Store) -> History:
     """The finished trainings of a store's `runs` table, as it was last gathered; none if it cannot be read."""
     try:
-        with pq.ParquetFile(store.table_file("runs")) as file:
+        with pq.ParquetFile(readable(store.table_file("runs"))) as file:
             names = [name for name in (*COLUMNS, *LATER_COLUMNS) if name in file.schema_arrow.names]
             rows = file.read(columns=names).to_pylist() if set(COLUMNS) <= set(names) else []
     except (OSError, pa.ArrowException, ValueError):

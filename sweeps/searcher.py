@@ -13,6 +13,7 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from sweeps.frontier import Frontier
+from trainers.errors import UnreachableError
 
 
 class PassOver(Exception):
@@ -58,7 +59,7 @@ class PlanSearcher(Searcher):  # type: ignore[misc]  # ray ships no types for it
         super().__init__(metric="validation_accuracy", mode="max")
         self._frontier, self._on_start, self._on_epoch, self._on_end = frontier, on_start, on_epoch, on_end
         self._shape_of, self._runs = shape_of, dict[str, str]()
-        self.error: OSError | None = None
+        self.error: OSError | UnreachableError | None = None
         self.is_over = False
 
     def set_max_concurrency(self, max_concurrent: int) -> bool:
@@ -95,7 +96,7 @@ class PlanSearcher(Searcher):  # type: ignore[misc]  # ray ships no types for it
             if result is not None and "epoch" in result:  # the last epoch's, which Tune tells here alone
                 self._on_epoch(run, result)
             is_ok = self._on_end(run)
-        except OSError as store_error:
+        except (OSError, UnreachableError) as store_error:
             self.error = self.error or store_error
         finally:
             self._frontier.end(run, is_ok=is_ok)

@@ -17,6 +17,7 @@ PACKAGES = ("sweeps", "trainers", "analysis")
 WORDS = {"trainers.errors"}
 LANGUAGE = WORDS | {"trainers.spec", "trainers.fields", "trainers.plugins"}
 RECORDS = LANGUAGE | {"trainers.plugin_folder", "trainers.result", "trainers.files", "trainers.attempt"}
+RECORDS |= {"trainers.remote", "trainers.cache"}
 RECORDS |= {"trainers.locks", "trainers.processes", "trainers.storage", "trainers.removal"}
 RECORDS |= {"trainers.teacher_logits", "trainers.logits_folder"}
 RECORDS |= {"trainers.find_run", "trainers.find_plugins", "trainers.titles"}
@@ -49,15 +50,22 @@ ALLOWED: dict[str, set[str]] = {
     # layer 2: records and the store
     "trainers.plugin_folder": LANGUAGE,
     "trainers.result": LANGUAGE | {"numpy", "pyarrow"},
-    "trainers.files": LANGUAGE | {"trainers.result", "msgspec"},
-    "trainers.attempt": LANGUAGE | {"trainers.result", "trainers.files", "msgspec"},
+    "trainers.remote": WORDS | {"trainers.bucket"},
+    "trainers.bucket": WORDS | {"trainers.remote", "obstore"},
+    "trainers.files": LANGUAGE | {"trainers.result", "trainers.remote", "msgspec"},
+    "trainers.cache": LANGUAGE | {"trainers.result", "trainers.files", "trainers.locks", "trainers.remote"},
+    "trainers.attempt": LANGUAGE | {"trainers.result", "trainers.files", "trainers.remote", "msgspec"},
+    "trainers.data_store": RECORDS | {"msgspec"},
+    "trainers.kept": RECORDS | {"msgspec"},
     "trainers.locks": set(),
     "trainers.teacher_logits": LANGUAGE,
     "trainers.logits_folder": LANGUAGE
-    | {"trainers.result", "trainers.files", "trainers.attempt", "trainers.teacher_logits", "numpy"},
+    | {"trainers.result", "trainers.files", "trainers.attempt", "trainers.teacher_logits", "numpy"}
+    | {"trainers.remote", "trainers.cache"},
     "trainers.processes": set(),
-    "trainers.storage": RECORDS | {"msgspec"},
-    "trainers.removal": LANGUAGE | {"trainers.result", "trainers.files", "trainers.attempt", "trainers.storage"},
+    "trainers.storage": RECORDS | {"trainers.data_store", "trainers.kept", "msgspec"},
+    "trainers.removal": LANGUAGE
+    | {"trainers.remote", "trainers.result", "trainers.files", "trainers.attempt", "trainers.storage"},
     "trainers.titles": LANGUAGE | {"trainers.storage"},
     "trainers.find_plugins": LANGUAGE | {"trainers.storage", "trainers.plugin_folder"},
     "trainers.find_run": LANGUAGE | {"trainers.storage", "trainers.titles"},

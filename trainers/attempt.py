@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 
 from trainers.errors import CorruptFileError
-from trainers.files import decode, encode_record, write
+from trainers.files import append, decode, encode_record, exists, matching, read, remove, write
+from trainers.remote import Place, RemotePath
 from trainers.result import EpochRecord, Failure, FileRecord, Started
 from trainers.spec import canonical_json
 
@@ -34,15 +33,17 @@ class Attempt:
 
     run: str
     token: str
-    folder: Path
+    folder: Place
+    _lines: list[str] = field(default_factory=list, repr=False, compare=False)
+    """Of the log, on an object store, where nothing can be added to a file."""
 
     @property
-    def log_file(self) -> Path:
+    def log_file(self) -> Place:
         """What the attempt had to say, with the traceback of a failure."""
         return self.folder / LOG
 
     @property
-    def curves_file(self) -> Path:
+    def curves_file(self) -> Place:
         """One line per epoch so far."""
         return self.folder / CURVES
 
@@ -53,15 +54,24 @@ class Attempt:
     def started(self) -> Started | None:
         """Who worked here; None if the attempt died before it could say."""
         file = self.folder / "started.json"
-        return decode(file, Started) if os.path.exists(file) else None
+        return decode(file, Started) if exists(file) else None
 
     def log(self, message: str) -> None:
-        """Add a line, or several, to what this attempt has to say."""
-        with self.log_file.open("a") as stream:
-            stream.write(f"{now()} {message}\n")
+        """Add a line, or several, to what this attempt has to say; on an object store `save_log` puts them there."""
+        line = f"{now()} {message}\n"
+        if isinstance(self.log_file, RemotePath):
+            self._lines.append(line)
+        else:
+            append(self.log_file, line)
+
+    def save_log(self) -> None:
+        """See to it that the whole log so far is in the store."""
+        if self._lines:
+            write(self.log_file, "".join(self._lines).encode())
 
     def write_failure(self, failure: Failure) -> None:
         """Say why this attempt ended without a result."""
+        self.save_log()
         write(self.folder / "failure.json", encode_record(msgspec.to_builtins(failure)))
 
     def write_file(self, name: str, content: bytes) -> FileRecord:
@@ -77,7 +87,7 @@ class Attempt:
     def curves(self) -> tuple[EpochRecord, ...]:
         """The epochs so far; CorruptFileError if a line cannot be read."""
         try:
-            return self.decoded_curves(self.curves_file.read_bytes())
+            return self.decoded_curves(read(self.curves_file))
         except OSError as error:
             raise CorruptFileError(f"{self.curves_file} cannot be read: {error}") from error
 
@@ -96,15 +106,16 @@ class Attempt:
         """
         digest = hashlib.sha256(payload).hexdigest().encode()
         write(self.folder / _CHECKPOINT.format(epoch=epoch), digest + payload, is_synced=is_synced)
-        for old in self.folder.parent.glob(f"*/{ANY_CHECKPOINT}"):
+        for old in matching(self.folder.parent, f"*/{ANY_CHECKPOINT}"):
             if epoch_of(old) < epoch - 1:
-                old.unlink(missing_ok=True)
+                remove(old)
+        self.save_log()
 
 
-def read_checkpoint(file: Path) -> bytes:
+def read_checkpoint(file: Place) -> bytes:
     """The payload of a checkpoint; CorruptFileError if its checksum does not hold."""
     try:
-        content = file.read_bytes()
+        content = read(file)
     except OSError as error:  # another attempt may have removed it since it was listed
         raise CorruptFileError(f"checkpoint {file} cannot be read: {error}") from error
     digest, payload = content[:_DIGEST_LENGTH], content[_DIGEST_LENGTH:]
@@ -113,6 +124,6 @@ def read_checkpoint(file: Path) -> bytes:
     return payload
 
 
-def epoch_of(checkpoint: Path) -> int:
+def epoch_of(checkpoint: Place) -> int:
     """After which epoch a checkpoint was saved."""
     return int(checkpoint.stem.partition("-")[2])

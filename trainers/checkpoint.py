@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from trainers.errors import CorruptFileError
+from trainers.remote import Place
 from trainers.spec import canonical_json
 from trainers.storage import read_checkpoint
 
@@ -38,7 +39,7 @@ def snapshot(state: Any) -> Any:
     return state
 
 
-def decode_state(file: Path) -> dict[str, Any]:
+def decode_state(file: Place) -> dict[str, Any]:
     """The state in a checkpoint file, on the CPU; CorruptFileError if it is damaged or holds anything else."""
     payload = read_checkpoint(file)
     try:

@@ -33,6 +33,13 @@ class StoreError(SweepError, OSError):
     """The store cannot be used: not writable, or written by a newer version."""
 
 
+class UnreachableError(SweepError, RuntimeError):
+    """A store on an object store does not answer, or refuses; later it may.
+
+    No OSError: whoever reads a file and catches those must not take its silence for a file that is missing or damaged.
+    """
+
+
 class CorruptFileError(StoreError):
     """A file of the store is truncated, altered or not what its name promises."""
 

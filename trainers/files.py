@@ -1,11 +1,16 @@
-"""Single files of the store: records with a checksum, atomic writes, and checks of what is read."""
+"""Single files of the store: records with a checksum, atomic writes, and checks of what is read.
+
+All that a store does to its files goes through here, and works on a folder and on an object store alike.
+"""
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +23,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from trainers.errors import CorruptFileError, SpecError, StoreError
+from trainers.remote import Place, RemotePath
 from trainers.result import FileRecord
 from trainers.spec import canonical_json, from_dict
 
@@ -32,8 +38,10 @@ class _Record(Generic[T]):
     content: T
 
 
-def file_digest(file: Path) -> str:
+def file_digest(file: Place) -> str:
     """SHA-256 of a file's content."""
+    if isinstance(file, RemotePath):
+        return file.digest()
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -43,14 +51,14 @@ def file_record(file: Path) -> FileRecord:
     return FileRecord(size_bytes=file.stat().st_size, sha256=file_digest(file))
 
 
-def check_file(file: Path, expected: FileRecord, *, is_read: bool) -> None:
+def check_file(file: Place, expected: FileRecord, *, is_read: bool) -> None:
     """CorruptFileError if a file is missing, has another size or, where it `is_read`, another content."""
     _check_size(file, expected)
     if is_read and file_digest(file) != expected.sha256:
         raise CorruptFileError(f"{file} does not match its checksum")
 
 
-def checked_content(file: Path, expected: FileRecord) -> bytes:
+def checked_content(file: Place, expected: FileRecord) -> bytes:
     """The content of a file, compared with its size and checksum; CorruptFileError if it is not what was written."""
     _check_size(file, expected)
     content = file.read_bytes()
@@ -59,9 +67,9 @@ def checked_content(file: Path, expected: FileRecord) -> bytes:
     return content
 
 
-def _check_size(file: Path, expected: FileRecord) -> None:
+def _check_size(file: Place, expected: FileRecord) -> None:
     try:
-        size = os.stat(file).st_size
+        size = size_of(file)
     except (FileNotFoundError, NotADirectoryError):
         raise CorruptFileError(f"{file} is missing") from None
     if size != expected.size_bytes:
@@ -73,12 +81,12 @@ def encode_record(content: dict[str, Any]) -> bytes:
     return json.dumps({"sha256": checksum, "content": content}, indent=1, allow_nan=False).encode() + b"\n"
 
 
-def decode_record(file: Path) -> dict[str, Any]:
+def decode_record(file: Place) -> dict[str, Any]:
     """The content of a record; CorruptFileError if it cannot be read or its checksum does not hold."""
     return _content(file, _read(file))
 
 
-def decode(file: Path, kind: type[T]) -> T:
+def decode(file: Place, kind: type[T]) -> T:
     """A typed record; CorruptFileError if it cannot be read, its checksum does not hold, or it is no such thing."""
     text = _read(file)
     value = _decoded_at_once(text, kind)
@@ -90,15 +98,14 @@ def decode(file: Path, kind: type[T]) -> T:
         raise CorruptFileError(f"{file} is damaged: {error}") from error
 
 
-def _read(file: Path) -> bytes:
+def _read(file: Place) -> bytes:
     try:
-        with open(file, "rb", buffering=0) as stream:
-            return stream.read()
+        return read(file)
     except OSError as error:
         raise CorruptFileError(f"{file} cannot be read: {error}") from error
 
 
-def _content(file: Path, text: bytes) -> dict[str, Any]:
+def _content(file: Place, text: bytes) -> dict[str, Any]:
     try:
         record = json.loads(text)
         content: dict[str, Any] = record["content"]
@@ -132,12 +139,54 @@ def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(_Record[kind])
 
 
-def write(file: Path, content: bytes, *, is_synced: bool = True) -> None:
+def read(file: Place) -> bytes:
+    """All of a file; OSError if it cannot be read."""
+    if isinstance(file, RemotePath):
+        return file.read_bytes()
+    with open(file, "rb", buffering=0) as stream:
+        return stream.read()
+
+
+def exists(file: Place) -> bool:
+    """Whether there is such a file."""
+    return file.exists() if isinstance(file, RemotePath) else os.path.exists(file)
+
+
+def is_folder(folder: Place) -> bool:
+    """Whether there is such a folder."""
+    return folder.is_dir() if isinstance(folder, RemotePath) else os.path.isdir(folder)
+
+
+def identity_of(file: Place) -> tuple[int | str, ...]:
+    """Changes whenever the file is written; FileNotFoundError if there is none."""
+    if isinstance(file, RemotePath):
+        found = file.found()
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, "there is no such object", str(file))
+        return found.size_bytes, found.tag
+    status = os.stat(file)
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def readable(file: Place) -> Path | io.BytesIO:
+    """What readers of Parquet take: the file, or the content of an object; OSError if there is none."""
+    return file if isinstance(file, Path) else io.BytesIO(file.read_bytes())
+
+
+def size_of(file: Place) -> int:
+    """Bytes of a file; FileNotFoundError if there is none."""
+    return file.size() if isinstance(file, RemotePath) else os.stat(file).st_size
+
+
+def write(file: Place, content: bytes, *, is_synced: bool = True) -> None:
     """Replace a file as one step: written aside, synchronised, renamed.
 
     `is_synced` False leaves it to the system when the content is on the disk: a process that dies loses nothing, a
-    machine that loses its power may.
+    machine that loses its power may. An object store has but one way: what it has taken is there.
     """
+    if isinstance(file, RemotePath):
+        file.write_bytes(content)
+        return
     aside = _write_aside(file, content)
     try:
         with _naming(file):
@@ -148,22 +197,118 @@ def write(file: Path, content: bytes, *, is_synced: bool = True) -> None:
         aside.unlink(missing_ok=True)
 
 
-def create(file: Path, content: bytes, after: Iterable[Path] = ()) -> bool:
+def create(file: Place, content: bytes, after: Iterable[Place] = ()) -> bool:
     """Create a complete file or, if there is one, change nothing and return False.
 
     The files that it speaks of (`after`) are on the disk before it is there. All are synchronised at once: a
     journalling file system commits them together, and four take a fifth of the time of one after the other.
     """
+    if isinstance(file, RemotePath):
+        return file.create(content)
     aside = _write_aside(file, content)
     try:
         with _naming(file):
-            _sync_all((aside, *after))
+            _sync_all((aside, *(one for one in after if isinstance(one, Path))))
         os.link(aside, file)
     except FileExistsError:
         return False
     finally:
         aside.unlink(missing_ok=True)
     return True
+
+
+def probe_writing(root: Place) -> None:
+    """Make a folder, and a file in it that goes again; OSError or UnreachableError if that cannot be done."""
+    name = f".probe-{uuid.uuid4().hex}"
+    if isinstance(root, RemotePath):
+        root.probe(name)
+        return
+    root.mkdir(parents=True, exist_ok=True)
+    create(root / name, b"")
+    (root / name).unlink()
+
+
+def fetch(file: RemotePath, target: Path) -> None:
+    """Copy an object to a local file, on the disk when this ends; CorruptFileError if there is none."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _naming(target), target.open("wb") as stream:
+            stream.writelines(file.parts())
+            stream.flush()
+            os.fsync(stream.fileno())
+    except FileNotFoundError:
+        raise CorruptFileError(f"{file} is missing") from None
+
+
+def append(file: Path, text: str) -> None:
+    """Add to the end of a file."""
+    with file.open("a") as stream:
+        stream.write(text)
+
+
+def rename(file: Place, name: str) -> None:
+    """Give a file another name in its folder: as one step, or, on an object store, the new one before the old goes."""
+    if isinstance(file, RemotePath):
+        file.copy_to(file.with_name(name))
+        file.unlink()
+    else:
+        os.replace(file, file.with_name(name))
+
+
+def remove(file: Place) -> None:
+    """Remove a file; nothing happens if there is none."""
+    file.unlink(missing_ok=True)
+
+
+def remove_tree(folder: Place) -> None:
+    """Remove a folder and all in it, as far as that can be done."""
+    if isinstance(folder, RemotePath):
+        folder.remove_all()
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_at_once(folder: Place) -> None:
+    """Remove a folder so that a reader sees all or none; what says that it is complete goes first in a bucket."""
+    if isinstance(folder, RemotePath):
+        folder.remove_all()
+        return
+    aside = folder.with_name(f".removing-{uuid.uuid4().hex}")
+    os.replace(folder, aside)
+    shutil.rmtree(aside)
+
+
+def make_folder(folder: Place) -> None:
+    """A new folder, which an object store has no need of; FileExistsError if there is one."""
+    if isinstance(folder, Path):
+        folder.mkdir(parents=True)
+
+
+def first_look(folder: Place) -> None:
+    """UnreachableError, within seconds, for an object store that does not answer."""
+    if isinstance(folder, RemotePath):
+        folder.look()
+
+
+def matching(folder: Place, pattern: str) -> list[Place]:
+    """The files in a folder whose way from there looks like a pattern, sorted."""
+    return list(sorted(folder.glob(pattern)) if isinstance(folder, Path) else folder.glob(pattern))
+
+
+def children(folder: Place) -> list[Place]:
+    """All that lies right in a folder."""
+    return list(folder.iterdir())
+
+
+def subfolders(folder: Place) -> list[str]:
+    """Names of the folders in a folder, sorted, but for hidden ones (unfinished work); [] if it is not there."""
+    if isinstance(folder, RemotePath):
+        return [name for name in folder.subfolders() if not name.startswith(".")]
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _write_aside(file: Path, content: bytes) -> Path:
@@ -204,12 +349,3 @@ def _naming(file: Path) -> Iterator[None]:
         if error.errno == errno.ENOSPC:
             raise StoreError(f"disk full while writing {file}; free some space and run again") from error
         raise
-
-
-def subfolders(folder: Path) -> list[str]:
-    """Names of the folders in a folder, sorted, but for hidden ones (unfinished work); [] if it is not there."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []

@@ -14,19 +14,32 @@ import hashlib
 import io
 import uuid
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from trainers.attempt import Attempt, now
+from trainers.cache import local_file
 from trainers.errors import CorruptFileError
-from trainers.files import decode, decode_record, encode_record, file_digest, subfolders, write
-from trainers.result import Failure
+from trainers.files import (
+    decode,
+    decode_record,
+    encode_record,
+    exists,
+    make_folder,
+    matching,
+    remove,
+    size_of,
+    subfolders,
+    write,
+)
+from trainers.remote import Place
+from trainers.result import Failure, FileRecord
 from trainers.spec import to_dict
 from trainers.teacher_logits import LogitsRequest
 
 Logits = npt.NDArray[np.floating]
+_ANY_EPOCH = f"epoch-{6 * '[0-9]'}-*.npy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,15 +47,15 @@ class LogitsFolder:
     """The logits of one set, `id`, that jobs write and students read."""
 
     id: str
-    folder: Path
+    folder: Place
 
     @property
     def is_requested(self) -> bool:
         """Whether a job was ever planned for this set."""
-        return self._request_file.exists()
+        return exists(self._request_file)
 
     @property
-    def _request_file(self) -> Path:
+    def _request_file(self) -> Place:
         return self.folder / "request.json"
 
     def request(self) -> LogitsRequest:
@@ -64,7 +77,7 @@ class LogitsFolder:
         """A new, empty attempt that nobody else writes to."""
         token = f"{len(self.attempts()) + 1:04d}-{uuid.uuid4().hex[:8]}"
         attempt = Attempt(run=self.id, token=token, folder=self.folder / "attempts" / token)
-        attempt.folder.mkdir(parents=True)
+        make_folder(attempt.folder)
         return attempt
 
     def finish(self, attempt: Attempt) -> None:
@@ -82,7 +95,7 @@ class LogitsFolder:
 
     def epochs(self, source: str) -> frozenset[int]:
         """The epochs that are there, counted from 1."""
-        return frozenset(int(file.name.split("-")[1]) for file in self._of(source).glob(f"epoch-{6 * '[0-9]'}-*.npy"))
+        return frozenset(int(file.name.split("-")[1]) for file in matching(self._of(source), _ANY_EPOCH))
 
     def all_epochs(self) -> tuple[tuple[str, int], ...]:
         """Every (source, epoch) that is there."""
@@ -102,7 +115,7 @@ class LogitsFolder:
         CorruptFileError for a file that is not what was written. Writing to the array changes no file.
         """
         damage: CorruptFileError | None = None
-        for file in sorted(self._of(source).glob(f"epoch-{epoch:06d}-*.npy")):
+        for file in matching(self._of(source), f"epoch-{epoch:06d}-*.npy"):
             try:
                 return _mapped(file)
             except CorruptFileError as error:
@@ -113,29 +126,29 @@ class LogitsFolder:
 
     def remove_epoch(self, source: str, epoch: int) -> None:
         """Take a damaged epoch away, so that it is written anew."""
-        for file in self._of(source).glob(f"epoch-{epoch:06d}-*.npy"):
-            file.unlink(missing_ok=True)
+        for file in matching(self._of(source), f"epoch-{epoch:06d}-*.npy"):
+            remove(file)
 
     def failure(self) -> Failure | None:
         """Why the newest attempt failed; None if it did not."""
         attempts = self.attempts()
         file = attempts[-1].folder / "failure.json" if attempts else None
         try:
-            return decode(file, Failure) if file is not None and file.exists() else None
+            return decode(file, Failure) if file is not None and exists(file) else None
         except CorruptFileError:
             return None
 
-    def _of(self, source: str) -> Path:
+    def _of(self, source: str) -> Place:
         return self.folder / source
 
 
-def _mapped(file: Path) -> Logits:
-    """A file whose content was compared with its name."""
+def _mapped(file: Place) -> Logits:
+    """A file, or its copy on this machine, whose content was compared with its name."""
     try:
-        is_intact = file_digest(file) == file.stem.rpartition("-")[2]
-        logits_NK: Logits | None = np.load(file, mmap_mode="c") if is_intact else None
+        expected = FileRecord(size_bytes=size_of(file), sha256=file.stem.rpartition("-")[2])
+        logits_NK: Logits = np.load(local_file(file, expected), mmap_mode="c")
+    except CorruptFileError:
+        raise
     except (OSError, ValueError) as error:
         raise CorruptFileError(f"{file} cannot be read: {error}") from error
-    if logits_NK is None:
-        raise CorruptFileError(f"{file} does not match its checksum")
     return logits_NK

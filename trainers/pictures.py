@@ -82,7 +82,7 @@ def _overlap(length: int, size: int, where: float | None) -> tuple[slice, slice]
 
 def load_split(store: Store, fingerprint: str, split: Split) -> tuple[Pictures, Labels]:
     """Pictures and labels (N,) of one prepared split; label -1 means unlabelled."""
-    folder = store.data_folder(fingerprint)
+    folder = store.local_data(fingerprint)
     try:
         images = np.load(images_file(folder, split), mmap_mode="r")
         labels: Labels = np.load(labels_file(folder, split))

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from trainers.attempt import PREDICTIONS, WEIGHTS
 from trainers.errors import CorruptFileError, StoreError
-from trainers.files import decode, decode_record, subfolders
+from trainers.files import decode, decode_record, exists, is_folder, matching, subfolders
+from trainers.remote import Listed, Place, RemotePath
 from trainers.result import Result
 from trainers.storage import Store
 
@@ -22,8 +23,15 @@ HIDDEN = (".preparing-", ".writing-", ".probe-", ".removing-")
 """Beginnings of the names of unfinished work."""
 
 
-def files_below(path: Path) -> Iterator[Path]:
+def files_below(path: Place) -> Iterator[Place]:
     """A file, or all files and links below a folder; links are not followed. What vanishes meanwhile is left out."""
+    if isinstance(path, RemotePath):
+        yield from (found.path for found in _listed(path))
+    else:
+        yield from _files_below(path)
+
+
+def _files_below(path: Path) -> Iterator[Path]:
     if path.is_symlink() or not path.is_dir():
         yield path
         return
@@ -32,15 +40,34 @@ def files_below(path: Path) -> Iterator[Path]:
         yield from (Path(folder, name) for name in inner if Path(folder, name).is_symlink())
 
 
-def size_bytes(path: Path) -> int:
+def _listed(path: RemotePath) -> list[Listed]:
+    """An object, or all objects below a place."""
+    return path.listed() or [found for found in (path.found(),) if found is not None]
+
+
+def size_bytes(path: Place) -> int:
     """Bytes of a file or of all files in a folder."""
-    return sum(file.lstat().st_size for file in files_below(path) if os.path.lexists(file))
+    if isinstance(path, RemotePath):
+        return sum(found.size_bytes for found in _listed(path))
+    return sum(file.lstat().st_size for file in _files_below(path) if os.path.lexists(file))
 
 
-def changed_at(path: Path) -> float:
+def changed_at(path: Place) -> float:
     """When a file, or anything in a folder, was last written, in seconds since 1970; 0 if it is not there."""
-    times = [file.lstat().st_mtime for file in (path, *files_below(path)) if os.path.lexists(file)]
+    if isinstance(path, RemotePath):
+        return max((found.modified_at for found in _listed(path)), default=0.0)
+    times = [file.lstat().st_mtime for file in (path, *_files_below(path)) if os.path.lexists(file)]
     return max(times, default=0.0)
+
+
+def real_place(path: Place) -> Place:
+    """Where links lead."""
+    return path.resolve() if isinstance(path, Path) else path
+
+
+def way_in(store: Store, path: Place) -> str:
+    """The way from the store to a place in it."""
+    return str(path).removeprefix(f"{store.root}/")
 
 
 def data_fingerprints(store: Store) -> tuple[str, ...]:
@@ -50,52 +77,69 @@ def data_fingerprints(store: Store) -> tuple[str, ...]:
 
 def weights_digests(store: Store) -> tuple[str, ...]:
     """All weights from outside."""
-    return tuple(sorted(file.stem for file in (store.root / "weights").glob("[!.]*.safetensors")))
+    return tuple(file.stem for file in matching(store.root / "weights", "[!.]*.safetensors"))
 
 
-def leftovers(store: Store, gone: Collection[str] = ()) -> list[Path]:
+def leftovers(store: Store, gone: Collection[str] = ()) -> list[Place]:
     """What interrupted work left, what belonged to results that were set aside, and requests for data that is `gone`.
 
     Of whatever age, in the order in which they must be removed: a result that was set aside goes after its files.
     """
     hidden = [path for path in _entries(store) if path.name.startswith(HIDDEN)]
     set_aside = [path for run in store.run_ids() for path in _set_aside(store, run)]
-    logs = sorted((store.root / "logs").glob("tune-*"))
-    files = sorted((store.root / "data" / "requests").glob("[!.]*.json"))
+    logs = matching(store.root / "logs", "tune-*")
+    files = matching(store.root / "data" / "requests", "[!.]*.json")
     requests = [file for file in files if _is_idle(store, file, gone)]
     return [*hidden, *set_aside, *logs, *requests]
 
 
-def _entries(store: Store) -> Iterator[Path]:
+def _entries(store: Store) -> Iterator[Place]:
     """All files and folders of the store, what is inside hidden folders left out."""
+    if isinstance(store.root, RemotePath):  # where nothing is written aside or hidden but our probes
+        yield from store.root.iterdir()
+        return
     for folder, inner, names in os.walk(store.root):
         yield from (Path(folder, name) for name in sorted((*inner, *names)))
         inner[:] = [name for name in inner if not name.startswith(".")]
 
 
-def _set_aside(store: Store, run: str) -> Iterator[Path]:
-    """Results of a run that count no more, each after the large files of its attempt."""
-    for file in sorted(store.run_folder(run).glob("set-aside-*.json")):
+def _set_aside(store: Store, run: str) -> Iterator[Place]:
+    """Results of a run that count no more, each after the large files of its attempt.
+
+    On an object store a result that was being set aside when the process died still counts, and keeps its files.
+    """
+    for file in matching(store.run_folder(run), "set-aside-*.json"):
         try:
-            folder = store.attempt(run, decode(file, Result).attempt).folder
-            yield from (path for path in (folder / WEIGHTS, folder / PREDICTIONS) if path.exists())
+            attempt = decode(file, Result).attempt
+            folder = store.attempt(run, attempt).folder
+            if attempt != _attempt_of_result(store, run):
+                yield from (path for path in (folder / WEIGHTS, folder / PREDICTIONS) if exists(path))
         except CorruptFileError:
             pass
         yield file
 
 
-def _is_idle(store: Store, request: Path, gone: Collection[str]) -> bool:
+def _attempt_of_result(store: Store, run: str) -> str | None:
+    file = store.run_folder(run) / "result.json"
+    return decode(file, Result).attempt if exists(file) else None
+
+
+def _is_idle(store: Store, request: Place, gone: Collection[str]) -> bool:
     """Whether a request leads to data that is not there any more, or will not be."""
     try:
         fingerprint = str(decode_record(request)["fingerprint"])
-        return fingerprint in gone or not store.data_folder(fingerprint).exists()
+        return fingerprint in gone or not is_folder(store.data_folder(fingerprint))
     except (CorruptFileError, KeyError):
         return True
 
 
-def remove(store: Store, path: Path) -> None:
+def remove(store: Store, path: Place) -> None:
     """Remove a file, folder or link of the store; StoreError if the way to it leads out of the store."""
-    if not path.parent.resolve().is_relative_to(store.root.resolve()):
+    if isinstance(path, RemotePath):
+        path.remove_all()
+        path.unlink()
+        return
+    if not path.parent.resolve().is_relative_to(Path(str(store.root)).resolve()):
         raise StoreError(f"{path} lies outside the store (a link leads there); remove it by hand")
     aside = path if path.name.startswith(HIDDEN) else path.with_name(f".removing-{uuid.uuid4().hex}")
     try:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from trainers.checkpoint import decode_weights
+from trainers.errors import CorruptFileError
 from trainers.network import Network, build_network, load_body, load_complete
-from trainers.spec import RunSpec, run_id
+from trainers.spec import RunSpec, Weights, run_id
 from trainers.storage import WEIGHTS, Store
 
 
@@ -18,8 +21,15 @@ def initial_network(spec: RunSpec, store: Store) -> Network:
         load_body(network, spec.model, decode_weights(store.verified_file(run_id(spec.init_run), WEIGHTS)))
     if spec.init_weights is not None:
         load = load_body if spec.epochs else load_complete
-        load(network, spec.model, decode_weights(store.weights_file(spec.init_weights.digest)))
+        load(network, spec.model, decode_weights(_kept_weights(store, spec.init_weights)))
     return network
+
+
+def _kept_weights(store: Store, weights: Weights) -> Path:
+    file = store.local_weights(weights.digest)
+    if file is None:
+        raise CorruptFileError(f"{store.weights_file(weights.digest)} is missing; run the sweep again")
+    return file
 
 
 def trained_network(spec: RunSpec, store: Store) -> Network:

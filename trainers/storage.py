@@ -6,14 +6,9 @@ one, the new one, or none; `result.json` is created once, by a hard link, and ne
 
 from __future__ import annotations
 
-import hashlib
 import os
-import shutil
-import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
@@ -29,7 +24,9 @@ from trainers.attempt import (
     now,
     read_checkpoint,
 )
-from trainers.errors import CorruptFileError, DamagedDataError, DataError, PluginError, StoreError
+from trainers.cache import cache_folder, local_file
+from trainers.data_store import DataStore
+from trainers.errors import CorruptFileError, StoreError
 from trainers.files import (
     check_file,
     checked_content,
@@ -37,35 +34,43 @@ from trainers.files import (
     decode,
     decode_record,
     encode_record,
-    file_record,
+    exists,
+    first_look,
+    is_folder,
+    make_folder,
+    matching,
+    probe_writing,
+    remove,
+    rename,
     subfolders,
     write,
 )
-from trainers.locks import is_held, locked
+from trainers.kept import KeptPlugins, KeptWeights
 from trainers.logits_folder import LogitsFolder
-from trainers.plugin_folder import PluginFolder, read_folder
-from trainers.result import Failure, FileRecord, Manifest, PlanRecord, Result, RunState
-from trainers.spec import SCHEMA_VERSION, RunSpec, group_id, run_id, to_dict
+from trainers.plugin_folder import PluginFolder
+from trainers.remote import Place, RemotePath, place_of
+from trainers.result import Failure, Manifest, PlanRecord, Result, RunState
+from trainers.spec import SCHEMA_VERSION, RunSpec, digest_of, group_id, run_id, to_dict
 
 __all__ = ["CURVES", "LOG", "PREDICTIONS", "WEIGHTS", "Attempt", "Store", "now", "read_checkpoint"]
-
-ABANDONED_SECONDS = 24 * 3600
 
 
 class Store:
     """A folder that holds everything the project writes; opening checks it, and the constructor does nothing."""
 
     def __init__(self, root: str | Path) -> None:
-        self.root = Path(root).expanduser().absolute()
+        self.root = place_of(root)
         self._runs = self.root / "runs"
+        self._data, self._weights = DataStore(self.root / "data"), KeptWeights(self.root / "weights")
+        self._plugins = KeptPlugins(self.root / "plugins")
 
     def open(self) -> Store:
-        """Create or check the folder: StoreError if it cannot be written or a newer version made it."""
+        """Create or check the folder: StoreError if it cannot be written or a newer version made it.
+
+        UnreachableError, within seconds, for a bucket that cannot be used.
+        """
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            probe = self.root / f".probe-{uuid.uuid4().hex}"
-            create(probe, b"")
-            probe.unlink()
+            probe_writing(self.root)
         except OSError as error:
             raise StoreError(f"store {self.root} cannot be written ({error}); choose another with --store") from error
         if not self.check_version():
@@ -74,7 +79,8 @@ class Store:
 
     def check_version(self) -> bool:
         """Whether there is a store here yet; StoreError if a newer version of the project wrote it."""
-        if not self._version_file.exists():
+        first_look(self.root)
+        if not exists(self._version_file):
             return False
         version = decode_record(self._version_file).get("schema_version")
         if not isinstance(version, int) or version > SCHEMA_VERSION:
@@ -85,12 +91,12 @@ class Store:
         return True
 
     @property
-    def _version_file(self) -> Path:
+    def _version_file(self) -> Place:
         return self.root / "store.json"
 
     # Runs
 
-    def run_folder(self, run: str) -> Path:
+    def run_folder(self, run: str) -> Place:
         """Where one run keeps its spec, attempts and result."""
         return self._runs / run
 
@@ -100,6 +106,8 @@ class Store:
 
     def has_runs(self) -> bool:
         """Whether there is any run, found without listing them all."""
+        if isinstance(self._runs, RemotePath):
+            return self._runs.is_dir()
         try:
             with os.scandir(self._runs) as entries:
                 return any(not entry.name.startswith(".") and entry.is_dir() for entry in entries)
@@ -141,7 +149,7 @@ class Store:
     def result_and_curves(self, run: str) -> tuple[Result, bytes] | None:
         """`result`, with the content of its curves (empty where nothing was trained), which was read to check them."""
         file = self._runs / f"{run}/result.json"
-        if not os.path.exists(file):
+        if not exists(file):
             return None
         result = decode(file, Result)
         folder, curves = self.attempt(run, result.attempt).folder, b""
@@ -157,9 +165,7 @@ class Store:
         result = self.result(run)
         if result is None:
             raise CorruptFileError(f"run {run} has no result; run it again")
-        file = self.attempt(run, result.attempt).folder / name
-        check_file(file, result.files[name], is_read=True)
-        return file
+        return local_file(self.attempt(run, result.attempt).folder / name, result.files[name])
 
     def state(self, run: str) -> RunState:
         """All that planning needs to know of a run; never raises for a damaged one."""
@@ -167,7 +173,7 @@ class Store:
 
     def state_and_curves(self, run: str) -> tuple[RunState, bytes]:
         """`state`, with the content of the curves of a finished run."""
-        if not os.path.isdir(self.run_folder(run)):
+        if not is_folder(self.run_folder(run)):
             return RunState(), b""
         corrupt = None
         try:
@@ -183,8 +189,8 @@ class Store:
     def set_aside(self, run: str) -> None:
         """Make a run unfinished: its result stays beside the attempt that made it, its checkpoints go."""
         file = self.run_folder(run) / "result.json"
-        if file.exists():
-            os.replace(file, self.run_folder(run) / f"set-aside-{uuid.uuid4().hex[:8]}.json")
+        if exists(file):
+            rename(file, f"set-aside-{uuid.uuid4().hex[:8]}.json")
         self.remove_checkpoints(run)
 
     # Attempts
@@ -200,18 +206,18 @@ class Store:
     def begin_attempt(self, run: str) -> Attempt:
         """A new, empty attempt that nobody else writes to."""
         attempt = self.attempt(run, f"{len(self.attempts(run)) + 1:04d}-{uuid.uuid4().hex[:8]}")
-        attempt.folder.mkdir(parents=True)
+        make_folder(attempt.folder)
         return attempt
 
-    def checkpoints(self, run: str) -> tuple[Path, ...]:
+    def checkpoints(self, run: str) -> tuple[Place, ...]:
         """Checkpoints of all attempts, the one with most epochs first."""
-        files = (self.run_folder(run) / "attempts").glob(f"*/{ANY_CHECKPOINT}")
+        files = matching(self.run_folder(run) / "attempts", f"*/{ANY_CHECKPOINT}")
         return tuple(sorted(files, key=lambda file: (epoch_of(file), file.parent.name), reverse=True))
 
     def remove_checkpoints(self, run: str) -> None:
         """Free the space of a run that is finished or starts over."""
         for file in self.checkpoints(run):
-            file.unlink(missing_ok=True)
+            remove(file)
 
     def finish(self, attempt: Attempt, result: Result) -> bool:
         """Publish a result; False, and nothing changed, if another attempt was first.
@@ -222,7 +228,7 @@ class Store:
         named = [attempt.folder / name for name in result.files]
         spec = folder / "spec.json"
         content = encode_record(msgspec.to_builtins(result))
-        is_first = create(folder / "result.json", content, after=[*named, *([spec] if spec.exists() else [])])
+        is_first = create(folder / "result.json", content, after=[*named, *([spec] if exists(spec) else [])])
         self.remove_checkpoints(attempt.run)
         return is_first
 
@@ -231,7 +237,7 @@ class Store:
         attempts = self.attempts(run)
         file = attempts[-1].folder / "failure.json" if attempts else None
         try:
-            return decode(file, Failure) if file is not None and file.exists() else None
+            return decode(file, Failure) if file is not None and exists(file) else None
         except CorruptFileError:
             return None
 
@@ -251,13 +257,13 @@ class Store:
         """Keep what was asked for; the same plan again replaces its record."""
         write(self.plan_file(plan.plan_id), encode_record(msgspec.to_builtins(plan)))
 
-    def plan_file(self, plan: str) -> Path:
+    def plan_file(self, plan: str) -> Place:
         """Where a plan is kept, by its id."""
         return self.root / "plans" / f"{plan}.json"
 
     def plan_ids(self) -> tuple[str, ...]:
         """All plans, damaged ones too, sorted."""
-        return tuple(sorted(file.stem for file in (self.root / "plans").glob("[!.]*.json")))
+        return tuple(file.stem for file in matching(self.root / "plans", "[!.]*.json"))
 
     def plans(self) -> tuple[PlanRecord, ...]:
         """All plans, the latest last; a damaged one is left out (its runs remain)."""
@@ -269,150 +275,81 @@ class Store:
                 continue
         return tuple(sorted(plans, key=lambda plan: plan.planned_at))
 
-    # Data and weights
+    # Prepared data
 
-    def data_folder(self, fingerprint: str) -> Path:
+    def data_folder(self, fingerprint: str) -> Place:
         """Where a prepared data set lies."""
-        return self.root / "data" / fingerprint
+        return self._data.folder(fingerprint)
+
+    def local_data(self, fingerprint: str) -> Path:
+        """Where its files can be mapped into memory: there, or in a copy on this machine."""
+        return self._data.local_folder(fingerprint)
 
     def manifest(self, fingerprint: str) -> Manifest:
         """The description of a prepared data set; it is written last, so its presence means complete."""
-        return decode(self.data_folder(fingerprint) / "manifest.json", Manifest)
+        return self._data.manifest(fingerprint)
 
     def prepared_data(self, request: str) -> Manifest | None:
         """The data set that a request (a digest of what was asked for) led to before, if it is complete.
 
         Its origin is the request's own: the same pictures may lie in another place as well.
         """
-        index = self._request_file(request)
-        if not index.exists():
-            return None
-        try:
-            record = decode_record(index)
-            manifest = self.manifest(str(record["fingerprint"]))
-        except (CorruptFileError, KeyError):
-            return None
-        return replace(manifest, origin=str(record.get("origin", manifest.origin)))
+        return self._data.of_request(request)
 
-    @contextmanager
-    def preparation(self, request: str) -> Iterator[Path]:
-        """The folder of an unfinished preparation, for one process at a time; what is in it is from an earlier try.
-
-        It goes when the preparation ends, be it with data that cannot be used; after a kill it stays, for the next try.
-        """
-        folder = self.root / "data" / f".preparing-{request}"
-        self._remove_abandoned_data(but=folder)
-        with locked(folder):
-            try:
-                yield folder
-            except DataError:
-                shutil.rmtree(folder)
-                raise
-            shutil.rmtree(folder)
-
-    def _remove_abandoned_data(self, but: Path) -> None:
-        """What killed preparations left, of which nobody has taken one up again for a day."""
-        for folder in (self.root / "data").glob(".preparing-*"):
-            age_seconds = time.time() - folder.stat().st_mtime
-            if folder != but and age_seconds > ABANDONED_SECONDS and not is_held(folder):
-                shutil.rmtree(folder, ignore_errors=True)
+    def preparation(self, request: str) -> AbstractContextManager[Path]:
+        """The folder of an unfinished preparation, for one process of a machine at a time."""
+        return self._data.preparation(request)
 
     def publish_data(self, folder: Path, manifest: Manifest, request: str) -> Manifest:
         """Give a prepared folder its place, its files' checksums noted; an equal one that is there already is kept."""
-        manifest = replace(manifest, files={file.name: file_record(file) for file in sorted(folder.iterdir())})
-        write(folder / "manifest.json", encode_record(msgspec.to_builtins(manifest)))
-        target = self.data_folder(manifest.fingerprint)
-        try:
-            os.replace(folder, target)
-        except OSError:  # something lies there already: the same pictures, or what is left of them
-            if self._has_data(manifest.fingerprint):
-                shutil.rmtree(folder)
-            else:
-                shutil.rmtree(target)
-                os.replace(folder, target)
-        record = {"fingerprint": manifest.fingerprint, "origin": manifest.origin}
-        write(self._request_file(request), encode_record(record))
-        return replace(self.manifest(manifest.fingerprint), origin=manifest.origin)
+        return self._data.publish(folder, manifest, request)
 
     def set_damaged_data_aside(self, fingerprint: str) -> None:
         """DamagedDataError if a data set's files, read whole, are not what was written; it is removed then.
 
         A run would train on altered pixels without noticing. What an older version prepared has no checksums.
         """
-        folder = self.data_folder(fingerprint)
-        try:
-            for name, record in self.manifest(fingerprint).files.items():
-                check_file(folder / name, record, is_read=True)
-        except CorruptFileError as error:
-            aside = folder.with_name(f".removing-{uuid.uuid4().hex}")
-            os.replace(folder, aside)
-            shutil.rmtree(aside)
-            raise DamagedDataError(str(error)) from error
+        self._data.set_damaged_aside(fingerprint)
 
-    def _has_data(self, fingerprint: str) -> bool:
-        try:
-            return bool(self.manifest(fingerprint))
-        except CorruptFileError:
-            return False
+    # Weights from outside, and a user's own plug-ins
 
-    def _request_file(self, request: str) -> Path:
-        return self.root / "data" / "requests" / f"{request}.json"
-
-    def weights_file(self, digest: str) -> Path:
+    def weights_file(self, digest: str) -> Place:
         """Where weights from outside are kept, by content, once they were checked."""
-        return self.root / "weights" / f"{digest}.safetensors"
+        return self._weights.file(digest)
+
+    def local_weights(self, digest: str) -> Path | None:
+        """Their file, or a copy of it on this machine; None if they are not kept yet."""
+        return self._weights.local_file(digest)
 
     def write_weights(self, digest: str, content: bytes) -> None:
         """Keep weights from outside, and beside them the checksum of what is kept (`digest` is of their source)."""
-        write(self.weights_file(digest), content)
-        record = FileRecord(size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
-        write(self.weights_record(digest), encode_record(msgspec.to_builtins(record)))
+        self._weights.write(digest, content)
 
-    def weights_record(self, digest: str) -> Path:
+    def weights_record(self, digest: str) -> Place:
         """Size and checksum of a file of weights."""
-        return self.root / "weights" / f"{digest}.json"
-
-    # A user's own plug-ins
+        return self._weights.record(digest)
 
     def plugins(self, digest: str) -> PluginFolder:
         """The store's copy of a user's plug-ins; CorruptFileError if it is not what its name says."""
-        path = self.root / "plugins" / digest
-        try:
-            folder = read_folder(path)
-        except PluginError as error:
-            raise CorruptFileError(f"{path} is damaged ({error}); run again with --plugins") from error
-        if folder.digest != digest:
-            raise CorruptFileError(f"{path} was altered (it has {folder.digest}); run again with --plugins")
-        return folder
+        return self._plugins.folder(digest)
 
     def plugin_digests(self) -> tuple[str, ...]:
         """All copies of users' plug-ins, sorted."""
-        return tuple(subfolders(self.root / "plugins"))
+        return self._plugins.digests()
 
     def write_plugins(self, folder: PluginFolder) -> PluginFolder:
         """Copy a user's plug-ins to where every worker finds them; gives the copy."""
-        target = self.root / "plugins" / folder.digest
-        try:
-            return self.plugins(folder.digest)
-        except CorruptFileError:  # not there yet, or not what was written
-            shutil.rmtree(target, ignore_errors=True)
-        aside = target.parent / f".writing-{uuid.uuid4().hex}"
-        for name, content in folder.files.items():
-            write(aside / name, content)
-        try:
-            os.replace(aside, target)
-        except OSError:  # another command was faster with the same
-            shutil.rmtree(aside)
-        return self.plugins(folder.digest)
+        return self._plugins.write(folder)
 
     # Derived files and logs
 
-    def table_file(self, name: str) -> Path:
+    def table_file(self, name: str) -> Place:
         """A derived table; may be deleted at any time."""
         return self.root / "tables" / f"{name}.parquet"
 
     def log_folder(self) -> Path:
-        """Where Ray's and Tune's own messages go."""
-        folder = self.root / "logs"
+        """Where Ray's and Tune's own messages go; a folder of this machine in any case."""
+        logs = cache_folder() / "logs" / digest_of(str(self.root))[:12]
+        folder = logs if isinstance(self.root, RemotePath) else self.root / "logs"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
