@@ -9,7 +9,9 @@ from pathlib import Path
 
 from trainers.errors import StoreError, SweepError
 from trainers.files import first_look, is_folder
+from trainers.shown import error_line
 from trainers.storage import Store
+from trainers.texts import check_text
 
 USER_ERROR = 2
 """Exit code of a mistake that one line explains."""
@@ -20,6 +22,7 @@ PIPE_CLOSED = 141
 
 def existing_store(root: str | Path, *, may_be_empty: bool = False) -> Store:
     """The store at this place; StoreError if there is none, if it holds no runs, or if a newer version wrote it."""
+    check_text("store", str(root))
     store = Store(root)
     first_look(store.root)
     if not is_folder(store.root):
@@ -39,6 +42,6 @@ def exit_code(action: Callable[[], None]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at its end
         return PIPE_CLOSED
     except (SweepError, OSError) as error:
-        print("error:", " ".join(str(error).split()), file=sys.stderr)
+        print(error_line(error), file=sys.stderr)
         return USER_ERROR
     return 0

@@ -5,7 +5,6 @@ Finished runs whose files did not change since the last time are not read again;
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from analysis.tables import CURVES_SCHEMA, RUNS_SCHEMA, count_line, to_table
 from analysis.words import counted
 from analysis.workers import in_chunks, workers
 from trainers.result import PlanRecord
+from trainers.shown import Parser
 from trainers.storage import Store
 
 __all__ = ["CURVES_SCHEMA", "RUNS_SCHEMA", "Tables", "gather"]
@@ -76,7 +76,7 @@ def _unchanged(store: Store, pool: ProcessPoolExecutor | None) -> Iterator[Facts
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line: exit code 0, or 2 with one line on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m analysis.gather", description=__doc__)
+    parser = Parser(prog="python -m analysis.gather", description=__doc__)
     parser.add_argument("store", metavar="STORE", help="the folder that run_all.py --store was given")
     options = parser.parse_args(arguments)
     return exit_code(lambda: _print_tables(existing_store(options.store)))

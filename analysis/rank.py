@@ -37,6 +37,7 @@ from analysis.variants import mark_variants
 from analysis.words import counted
 from trainers.errors import PlanError
 from trainers.result import PlanRecord, Status
+from trainers.shown import Parser
 from trainers.spec import Role
 from trainers.storage import Store
 
@@ -268,7 +269,7 @@ def _place(ranked: list[Row]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line: exit code 0, or 2 with one line on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m analysis.rank", description="Rank the groups of a store.")
+    parser = Parser(prog="python -m analysis.rank", description="Rank the groups of a store.")
     parser.add_argument("store", metavar="STORE", help="the folder that run_all.py --store was given")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--plan", metavar="ID", help="a plan of the store (default: the latest)")

@@ -17,6 +17,7 @@ from analysis.words import age_text, clean, counted, parse_age, size_text
 from trainers.errors import SpecError
 from trainers.find_run import find_run
 from trainers.removal import remove
+from trainers.shown import Parser
 from trainers.storage import Store
 
 
@@ -37,9 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m analysis.store", description="Look into a store, check it, and make room."
-    )
+    parser = Parser(prog="python -m analysis.store", description="Look into a store, check it, and make room.")
     parser.add_argument("store", metavar="STORE", help="the folder that run_all.py --store was given")
     commands = parser.add_subparsers(dest="command", required=True, metavar="list | show | log | prune | verify")
     listing = commands.add_parser("list", help="every run, and what takes how much room")

@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 from analysis.api import gather, rank
 from sweeps.labels import num_jobs
 from sweeps.request import Options, read_options
-from trainers.errors import DamagedDataError, SpecError
+from trainers.errors import DamagedDataError, SpecError, StoreError
 from trainers.storage import Store
+from trainers.texts import check_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -180,7 +181,26 @@ def _store(store: str | Path) -> Store:
     """SpecError for what is no path of a folder."""
     if not isinstance(store, (str, Path)):
         raise SpecError(f"store is {store!r}; allowed: str | Path, a folder")
-    return Store(store)
+    check_text("store", str(store))
+    if not str(store).strip():
+        raise SpecError(f"store is {str(store)!r}; give a folder, as --store petite-store")
+    opened = Store(store)
+    if isinstance(opened.root, Path):
+        _check_folder(opened.root)
+    return opened
+
+
+def _check_folder(root: Path) -> None:
+    """StoreError if something other than a folder is there; a plan writes nothing and would not notice."""
+    try:
+        os.lstat(root)
+        why = "" if os.path.isdir(root) else "it is no folder"
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        why = str(error.strerror)
+    if why:
+        raise StoreError(f"store {root} cannot be written ({why}); choose another with --store")
 
 
 def _say(message: str) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import re
+
+from trainers.shown import Parser
 
 EXAMPLES = """\
 examples:
@@ -17,9 +20,16 @@ exit codes: 0 all jobs are done; 1 a job failed, was blocked or not started; 2 w
 """
 
 
+def whole_number(text: str) -> int:
+    """Digits with or without a sign; Python alone would also take underscores and other scripts."""
+    if not re.fullmatch("[+-]?[0-9]{1,18}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number (of 18 digits at most)")
+    return int(text)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of `run_all.py`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="run_all.py",
         description="Train every network of a sweep, each when its parents are done; rank accuracy against size.",
         epilog=EXAMPLES,
@@ -42,7 +52,9 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
         help="a file of trainers/data: plates (embedded, default), images:PATH (class folders), parquet:PATH, "
         "food11:PATH, cifar10, cifar100, fashion_mnist, torchvision:NAME",
     )
-    group.add_argument("--image-size", type=int, metavar="PIXELS", help="side of the square pictures (default: theirs)")
+    group.add_argument(
+        "--image-size", type=whole_number, metavar="PIXELS", help="side of the square pictures (default: theirs)"
+    )
     group.add_argument(
         "--resize",
         choices=("fit", "squash", "pad", "none"),
@@ -50,7 +62,9 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
         help="how other pictures become squares: fit (shorter side, then the centre; default), squash (both sides), "
         "pad (the whole picture, black beside it), none (kept as they are; squares are cut from them in training)",
     )
-    group.add_argument("--limit", type=int, metavar="N", help="use N pictures in all, stratified by split and class")
+    group.add_argument(
+        "--limit", type=whole_number, metavar="N", help="use N pictures in all, stratified by split and class"
+    )
     group.add_argument("--skip-bad-images", action="store_true", help="leave out pictures that cannot be read")
     group.add_argument("--allow-leak", action="store_true", help="go on with pictures that are in two splits")
     group.add_argument(
@@ -80,8 +94,8 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
 def _add_how(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--recipe", default="quick", metavar="NAME", help="quick (default), strong or course")
     group.add_argument("--seeds", default="0", metavar="0,1,2", help="one run of every job per seed (default: 0)")
-    group.add_argument("--epochs", type=int, metavar="N", help="epochs of every job")
-    group.add_argument("--batch-size", type=int, metavar="N", help="pictures per step")
+    group.add_argument("--epochs", type=whole_number, metavar="N", help="epochs of every job")
+    group.add_argument("--batch-size", type=whole_number, metavar="N", help="pictures per step")
     group.add_argument(
         "--set",
         action="append",
@@ -108,7 +122,7 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
 def _add_which(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--budget-params",
-        type=int,
+        type=whole_number,
         metavar="N",
         help="students and variants may have N parameters at most; --plan counts them, a run refuses larger ones",
     )
@@ -128,7 +142,7 @@ def _add_where(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--store", default="petite-store", metavar="FOLDER", help="results (default: ./petite-store)")
     group.add_argument("--address", metavar="HOST:PORT", help="join a running Ray cluster (or: auto)")
     group.add_argument("--serial", action="store_true", help="one job after the other in this process, without Ray")
-    group.add_argument("--max-concurrent", type=int, metavar="N", help="at most N jobs at a time")
+    group.add_argument("--max-concurrent", type=whole_number, metavar="N", help="at most N jobs at a time")
     group.add_argument(
         "--max-hours",
         metavar="H",

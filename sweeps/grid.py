@@ -7,6 +7,7 @@ another job, directly or through a parent; a job that no field touches stays one
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,6 +21,9 @@ from sweeps.recipes import Setting, read_value, split_setting
 from trainers.errors import SpecError
 from trainers.fields import check_value
 from trainers.spec import Role, run_id
+
+MOST_POINTS = 10_000
+"""Each of them makes the whole sweep, and plans were tried with as many jobs."""
 
 Point = tuple[int, ...]
 """Which value of every axis: a combination."""
@@ -76,6 +80,7 @@ def expand(
     if not axes:
         return Expansion(jobs=make_jobs(settings))
     _check_axes(axes, settings)
+    _check_number(axes)
     points = itertools.product(*(range(len(axis.values)) for axis in axes))
     made = {point: make_jobs(_settings_at(point, axes, settings)) for point in points}
     everything = tuple(job for jobs in made.values() for job in jobs)
@@ -98,6 +103,16 @@ def _check_axes(axes: Sequence[Axis], settings: Iterable[Setting]) -> None:
         if other is not None:
             raise SpecError(f"--grid {axis.name} contradicts the {other} of the same field; leave one of them out")
         given[axis.key, axis.scope] = "other --grid"
+
+
+def _check_number(axes: Sequence[Axis]) -> None:
+    """SpecError for more combinations than anybody plans."""
+    counts = [len(axis.values) for axis in axes]
+    if math.prod(counts) > MOST_POINTS:
+        raise SpecError(
+            f"--grid makes {math.prod(counts):,} combinations ({' x '.join(map(str, counts))}); "
+            f"allowed: {MOST_POINTS:,} at most"
+        )
 
 
 def _settings_at(point: Point, axes: Sequence[Axis], settings: tuple[Setting, ...]) -> tuple[Setting, ...]:

@@ -6,6 +6,9 @@ It is an explicit choice with a fixed default per data set, never what happens t
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +23,10 @@ from trainers.spec import Choice, Weights
 
 IMAGENET = Weights(name="imagenet: torchvision ResNet18_Weights.IMAGENET1K_V1", digest="f37072fd")
 """The digest is the start of the file's SHA-256, as torchvision's file name states it."""
+
+
+MOST_WEIGHTS_BYTES = 2**33
+"""torchvision's largest file of weights has 2.6 GB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +47,22 @@ def given_teacher(file: str | None, model_name: str | None) -> GivenTeacher | No
     model = model_name or "resnet18"
     plugins.source_file(Kind.MODEL, plugins.parse(Kind.MODEL, model)[0])
     try:
-        digest = file_digest(Path(file).expanduser().absolute())
+        digest = _digest(Path(file).expanduser().absolute())
     except OSError as error:
         raise WeightsError(f"--teacher {file} cannot be read ({error.strerror}); give a file of weights") from error
     return GivenTeacher(weights=Weights(name="file", digest=digest), model=Choice(name=model))
+
+
+def _digest(file: Path) -> str:
+    """SHA-256 of a file of weights; OSError for one that would be read for ever."""
+    found = file.stat()
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "a pipe, socket or device, not a file")
+    if found.st_size > MOST_WEIGHTS_BYTES:
+        raise OSError(errno.EFBIG, f"{found.st_size / 1e9:.1f} GB; at most {MOST_WEIGHTS_BYTES / 1e9:.1f} GB")
+    return file_digest(file)
 
 
 def choose_pretraining(choice: str | None, source_data: str | None, data: DataRequest) -> Pretraining:
@@ -59,7 +78,7 @@ def choose_pretraining(choice: str | None, source_data: str | None, data: DataRe
         return Pretraining(weights=IMAGENET)
     file = Path(chosen).expanduser().absolute()
     try:
-        return Pretraining(weights=Weights(name="file", digest=file_digest(file)), path=file)
+        return Pretraining(weights=Weights(name="file", digest=_digest(file)), path=file)
     except OSError as error:
         raise WeightsError(f"--pretrained {chosen} cannot be read ({error.strerror}); {PRETRAINED_OPTIONS}") from error
 

@@ -162,8 +162,8 @@ def split_setting(text: str, option: str, form: str, example: str) -> tuple[str 
 
 
 def read_value(text: str) -> Any:
-    """JSON where it is JSON, text otherwise."""
+    """JSON where it is JSON, text otherwise; what is nested too deeply is no field's value either way."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import EnumType
@@ -18,8 +19,14 @@ from trainers.errors import ResourceError, SpecError
 from trainers.fields import check_value
 from trainers.images import Resize
 from trainers.spec import Role, typed
+from trainers.texts import check_texts
 
 T = TypeVar("T")
+MOST_SEEDS = 10_000
+"""More than anybody averages over, and as many jobs as a plan was tried with."""
+_SEED = re.compile(r" *-?[0-9]{1,18} *")
+"""Digits as Python alone would not ask for: no underscores, no other script's."""
+_ADDRESS = re.compile(r"auto|([a-zA-Z0-9._-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}")
 Texts = str | list[str] | dict[str, Any]
 """What the command line repeats: one text, several, or {left of the =: right of it}."""
 
@@ -112,6 +119,8 @@ class ExecutionRequest:
     def __post_init__(self) -> None:
         if self.max_concurrent is not None and self.max_concurrent < 1:
             raise ResourceError(f"--max-concurrent is {self.max_concurrent}; allowed: 1 or more")
+        if self.address is not None and not _ADDRESS.fullmatch(self.address):
+            raise ResourceError(f"--address is {self.address!r}; allowed: HOST:PORT, or auto")
         self.resources(has_gpu=False)  # said before anything is prepared or started
 
     def resources(self, *, has_gpu: bool) -> dict[Role, Resources]:
@@ -123,6 +132,7 @@ class ExecutionRequest:
 
 def read_options(options: Mapping[str, Any]) -> tuple[SweepRequest, ExecutionRequest]:
     """The two requests that options make; SpecError for an unknown one, or for what it cannot be."""
+    check_texts(options)
     unknown = [name for name in options if name not in Options.__annotations__]
     if unknown:
         raise SpecError(f"unknown option {unknown[0]!r}; have: {', '.join(Options.__annotations__)}")
@@ -178,11 +188,13 @@ def _axes(value: Any) -> tuple[Axis, ...]:
 
 def _seeds(value: Any) -> tuple[int, ...]:
     """`0,1,2`, 0 or (0, 1, 2) -> seeds; SpecError for anything else, and for a seed given twice."""
-    text = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-    try:
-        seeds = tuple(int(part) for part in text.split(","))
-    except ValueError as error:
-        raise SpecError(f"--seeds {text!r} is not a list of numbers; write for example --seeds 0,1,2") from error
+    parts = list(map(str, value)) if isinstance(value, (list, tuple)) else str(value).split(",")
+    text = ",".join(parts[:MOST_SEEDS])
+    if len(parts) > MOST_SEEDS:
+        raise SpecError(f"--seeds names {len(parts):,} seeds; allowed: {MOST_SEEDS:,} at most")
+    if not all(_SEED.fullmatch(part) for part in parts):
+        raise SpecError(f"--seeds {text!r} is not a list of numbers; write for example --seeds 0,1,2")
+    seeds = tuple(map(int, parts))
     if len(set(seeds)) < len(seeds) or min(seeds) < 0:
         raise SpecError(f"--seeds {text!r}; allowed: numbers of 0 or more, each once")
     return seeds

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING  # noqa: E402
 from sweeps.allocator import restart_with_it  # noqa: E402
 from sweeps.arguments import make_parser  # noqa: E402
 from trainers.errors import SweepError  # noqa: E402
+from trainers.shown import error_line  # noqa: E402
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,7 +47,7 @@ def main(argv: list[str] | None = None, *, may_restart: bool = False) -> int:
     try:
         return _act(args)
     except (SweepError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(error_line(error), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped; what is done is kept, and the same command goes on from here", file=sys.stderr)

@@ -19,6 +19,7 @@ from sweeps.recipes import RECIPES
 from trainers import plugins
 from trainers.plugin_folder import read_folder, use
 from trainers.plugins import Kind
+from trainers.texts import check_text
 
 WIDTH_OF_A_FILE = 1000
 """Columns for a table that goes to no terminal."""
@@ -97,6 +98,7 @@ def _notes(planned: Planned) -> list[str]:
 def show_list(plugin_folder: str | None) -> None:
     """All plug-ins and recipes: of a sweep all that it says of itself, of the others the first line."""
     if plugin_folder is not None:
+        check_text("--plugins", plugin_folder)
         use(read_folder(Path(plugin_folder)))
     for kind in Kind:
         print(f"{kind.noun}s ({kind.value.replace('.', '/')}/):")

@@ -28,6 +28,7 @@ from sweeps.sweep import GetData, data_or_placeholder, make_sweep
 from trainers.errors import ResourceError, SweepError
 from trainers.prepare import DataRequest
 from trainers.result import Manifest, Split
+from trainers.shown import Parser, error_line
 from trainers.storage import Store
 
 CPUS_PER_GPU = 4
@@ -54,14 +55,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         workload = _replayed(options) if options.replay else planned(options, world)
         _show(workload, world, [Policy(name) for name in options.policy or Policy])
     except (SweepError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(error_line(error), file=sys.stderr)
         return 2
     return 0
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The options of the command."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m sweeps.simulate", description=(__doc__ or "").partition("\n")[0], allow_abbrev=False
     )
     parser.add_argument("--sweep", default="report", metavar="NAME", help="a file of sweeps/catalog (default: report)")

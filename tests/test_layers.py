@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("sweeps", "trainers", "analysis")
 
-WORDS = {"trainers.errors"}
+WORDS = {"trainers.errors", "trainers.shown", "trainers.texts"}
 LANGUAGE = WORDS | {"trainers.spec", "trainers.fields", "trainers.plugins"}
 RECORDS = LANGUAGE | {"trainers.plugin_folder", "trainers.result", "trainers.files", "trainers.attempt"}
 RECORDS |= {"trainers.remote", "trainers.cache"}
@@ -42,6 +42,8 @@ TABLES = {"pandas", "pyarrow", "numpy", "scipy", "rich", "plotly", "matplotlib"}
 ALLOWED: dict[str, set[str]] = {
     # layer 0 and 1: the vocabulary
     "trainers.errors": set(),
+    "trainers.shown": set(),
+    "trainers.texts": {"trainers.errors"},
     "trainers.execution": set(),
     "trainers.architectures": set(),
     "trainers.spec": WORDS | {"msgspec"},
@@ -125,7 +127,7 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.searcher": RECORDS | PLANNING | {"ray"},
     "sweeps.connect": RECORDS | {"sweeps.allocator", "sweeps.resources", "sweeps.trial", "ray"},
     "sweeps.execute": RECORDS | PLANNING | RUNNING | {"trainers.execution", "ray"},
-    "sweeps.arguments": set(),
+    "sweeps.arguments": WORDS,
     "sweeps.allocator": set(),
     "sweeps.simulation": {"sweeps.admission", "sweeps.frontier", "sweeps.graph", "sweeps.resources"},
     "sweeps.outlook": RECORDS | PLANNING | {"sweeps.simulation", "sweeps.passes", "sweeps.forecast"},

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from enum import EnumType
 from typing import Any, get_type_hints
 
+from trainers.errors import SpecError
 from trainers.spec import (
     Augment,
     Choice,
@@ -71,9 +73,17 @@ EXAMPLE = RunSpec(
 WORDS = {bool: "true or false, in small letters", int: "a whole number", float: "a number"}
 
 
+def _check_finite(key: str, value: object) -> None:
+    """SpecError for infinity and for what is no number, alone or in a list."""
+    for one in value if isinstance(value, (list, tuple)) else (value,):
+        if isinstance(one, float) and not math.isfinite(one):
+            raise SpecError(f"{key} is {value!r}; allowed: finite numbers")
+
+
 def check_value(key: str, value: object) -> None:
     """SpecError for a value that a field can never have; of keys that are no field of ours it knows nothing."""
     outer, _, inner = key.partition(".")
+    _check_finite(key, value)
     if key not in settable_keys(EXAMPLE) or outer in ("model", "objective"):
         return
     kind = get_type_hints(RunSpec)[outer]

@@ -123,7 +123,7 @@ def parse(kind: Kind, text: str) -> tuple[str, dict[str, Any]]:
         raise PluginError(f"{kind.noun} {name!r} takes no {value!r} after its name; its arguments are set by name")
     try:
         return name, {main: json.loads(value)}
-    except ValueError:
+    except (ValueError, RecursionError):
         return name, {main: value}
 
 

@@ -6,6 +6,7 @@ where they came from, so that the same pictures are the same data wherever they 
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +31,7 @@ from trainers.decoding import (
     source_of,
 )
 from trainers.errors import DataError
-from trainers.images import RawData, Resize
+from trainers.images import MAX_PIXELS, RawData, Resize
 from trainers.leaks import Leak, find_leaks, refuse_leaks
 from trainers.plugins import Kind
 from trainers.processes import num_cpus
@@ -141,6 +142,8 @@ def _check_request(request: DataRequest) -> None:
     for option, value, lowest in (("--limit", request.limit, 1), ("--image-size", request.image_size, 8)):
         if value is not None and value < lowest:
             raise DataError(f"{option} is {value}; allowed: {lowest} or more")
+    if request.image_size is not None and request.image_size**2 > MAX_PIXELS:
+        raise DataError(f"--image-size is {request.image_size}; allowed: {math.isqrt(MAX_PIXELS)} at most")
 
 
 def _decode(

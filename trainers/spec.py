@@ -20,6 +20,10 @@ from trainers.errors import SpecError
 SCHEMA_VERSION = 1
 """Part of every run id: a change in the meaning of a stored spec must change it."""
 
+MOST_EPOCHS = 999_999
+"""The names of checkpoints have six digits."""
+_LARGE = 2**31
+
 Value = bool | int | float | str | tuple[int | float, ...]
 T = TypeVar("T")
 
@@ -175,9 +179,11 @@ class RunSpec:
     def __post_init__(self) -> None:
         is_given = self.epochs == 0 and self.init_weights is not None
         _require(self.epochs >= 1 or is_given, "epochs", self.epochs, "1 or more")
+        _require(self.epochs <= MOST_EPOCHS, "epochs", self.epochs, f"{MOST_EPOCHS} at most")
         _require(self.batch_size >= 2, "batch_size", self.batch_size, "2 or more (batch normalisation)")
-        _require(self.seed >= 0, "seed", self.seed, "0 or more")
-        _require(self.view_seed >= 0, "view_seed", self.view_seed, "0 or more")
+        _require(self.batch_size < _LARGE, "batch_size", self.batch_size, "below 2 to the power of 31")
+        for name, seed in (("seed", self.seed), ("view_seed", self.view_seed)):
+            _require(0 <= seed < 2**63, name, seed, "0 or more, below 2 to the power of 63")
         twice = self.init_run is not None and self.init_weights is not None
         _require(not twice, "init_weights", self.init_weights, "None when init_run is given")
         _require(0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "0 to below 1")
