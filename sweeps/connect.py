@@ -9,16 +9,17 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
 
 import ray
 from ray._private import ray_constants
 from ray.exceptions import RayError
 
 from sweeps import allocator
+from sweeps.nodes import OPEN, check_nodes, is_open, machines
 from sweeps.resources import Resources
 from sweeps.trial import run_task
 from trainers.errors import ResourceError
+from trainers.storage import Store
 
 CONNECT_SECONDS = 10
 """To wait for the head of a cluster."""
@@ -36,25 +37,38 @@ TUNE_SETTINGS = {
 
 
 @contextmanager
-def connected(address: str | None, log_folder: Path, say: Callable[[str], None]) -> Iterator[tuple[Resources, ...]]:
+def connected(address: str | None, store: Store, say: Callable[[str], None]) -> Iterator[tuple[Resources, ...]]:
     """Ray, started here or joined, with our code shipped to its workers; gives the machines it has.
+
+    Each node of a cluster is asked first whether it can do our work. Ray's messages go to the store's logs.
 
     A Ray that this process is already connected to is used as it is and left running; ResourceError if its workers
     do not find our code, which can only be shipped when a connection begins.
     """
     os.environ.update(TUNE_SETTINGS)
+    log_folder = store.log_folder()
     with _logging_to(log_folder / "ray.log"):
         if ray.is_initialized():
             _check_workers_have_our_code()
-            yield _machines()
+            check_nodes(store, say)
+            yield machines()
             return
         _start(address, log_folder)
         if allocator.environment(os.environ):
             say(allocator.SAYING)
         try:
-            yield _machines()
+            if address is not None:
+                _inspect(store, say)
+            yield machines()
         finally:
             ray.shutdown()
+
+
+def _inspect(store: Store, say: Callable[[str], None]) -> None:
+    """Of a cluster that was joined: whether it is open to all, and what its nodes lack."""
+    if is_open():
+        say(OPEN)
+    check_nodes(store, say)
 
 
 def _start(address: str | None, log_folder: Path) -> None:
@@ -124,16 +138,6 @@ def _check_reachable(address: str | None) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
         raise ResourceError(f"cannot reach a Ray cluster at {address}: {error}") from error
-
-
-def _machines() -> tuple[Resources, ...]:
-    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    return tuple(_resources(node) for node in nodes if node["Alive"])
-
-
-def _resources(node: dict[str, Any]) -> Resources:
-    have = node["Resources"]
-    return Resources(cpus=have.get("CPU", 0.0), gpus=have.get("GPU", 0.0))
 
 
 @contextmanager

@@ -174,7 +174,7 @@ def _started(
         from sweeps.connect import connected
         from sweeps.execute import run_with_tune
 
-        machines = stack.enter_context(connected(request.address, store.log_folder(), say))
+        machines = stack.enter_context(connected(request.address, store, say))
         return machines, run_with_tune, counted()
 
 

@@ -125,7 +125,9 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.passes": RECORDS | PLANNING | {"sweeps.progress", "sweeps.board", "trainers.execution"},
     "sweeps.serial": RECORDS | PLANNING | RUNNING | {"torch"},
     "sweeps.searcher": RECORDS | PLANNING | {"ray"},
-    "sweeps.connect": RECORDS | {"sweeps.allocator", "sweeps.resources", "sweeps.trial", "ray"},
+    "sweeps.probe": RECORDS,
+    "sweeps.nodes": RECORDS | {"sweeps.probe", "sweeps.resources", "ray", "grpc"},
+    "sweeps.connect": RECORDS | {"sweeps.allocator", "sweeps.nodes", "sweeps.resources", "sweeps.trial", "ray"},
     "sweeps.execute": RECORDS | PLANNING | RUNNING | {"trainers.execution", "ray"},
     "sweeps.arguments": WORDS,
     "sweeps.allocator": set(),
@@ -230,7 +232,7 @@ def test_a_package_never_imports_what_stands_above_it(package: str, never: set[s
 
 def test_ray_is_imported_by_what_runs_a_pass_and_what_connects_alone() -> None:
     users = {module for module in MODULES if any(name.partition(".")[0] == "ray" for name in imported(module))}
-    assert users == {"sweeps.searcher", "sweeps.execute", "sweeps.connect"}
+    assert users == {"sweeps.searcher", "sweeps.execute", "sweeps.connect", "sweeps.nodes"}
 
 
 def test_torchvision_is_imported_inside_functions_of_data_files_only() -> None:

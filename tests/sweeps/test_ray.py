@@ -128,7 +128,7 @@ def test_time_that_is_up_before_the_first_trial_ends_a_pass_without_an_error(mak
     from sweeps.execute import run_with_tune
 
     store, plan = Store(tmp_path / "store").open(), make_plan([make_job("student")])
-    with connected(None, store.log_folder(), print) as machines:
+    with connected(None, store, print) as machines:
         setup = Setup(resources=default_resources(has_gpu=False), machines=machines)
         progress = BoardProgress(Board(plan, (), 1, setup.epoch_seconds, setup.kind), print)
         run_with_tune(Pass(plan, set(plan.by_id), store, setup, progress, lambda job: False))
