@@ -10,6 +10,7 @@ from pathlib import Path
 from trainers.errors import StoreError, SweepError
 from trainers.files import first_look, is_folder
 from trainers.shown import error_line
+from trainers.space import explained
 from trainers.storage import Store
 from trainers.texts import check_text
 
@@ -42,6 +43,6 @@ def exit_code(action: Callable[[], None]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at its end
         return PIPE_CLOSED
     except (SweepError, OSError) as error:
-        print(error_line(error), file=sys.stderr)
+        print(error_line(explained(error)), file=sys.stderr)
         return USER_ERROR
     return 0

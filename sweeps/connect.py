@@ -140,10 +140,17 @@ def _check_reachable(address: str | None) -> None:
         raise ResourceError(f"cannot reach a Ray cluster at {address}: {error}") from error
 
 
+class _Log(logging.FileHandler):
+    """What cannot be written, on a disk that is full, is not told on the screen instead."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # its name in the standard library
+        """Nothing: the store's own writes say that its disk is full."""
+
+
 @contextmanager
 def _logging_to(file: Path) -> Iterator[None]:
     """Ray's and Tune's own messages go to a file instead of the screen."""
-    handler = logging.FileHandler(file)
+    handler = _Log(file)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     loggers = [logging.getLogger(name) for name in ("ray", "ray.tune", "ray.train", "ray.data")]
     before = [(logger, logger.handlers, logger.propagate) for logger in loggers]

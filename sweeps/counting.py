@@ -12,8 +12,8 @@ from trainers.plugin_folder import PluginFolder, use
 from trainers.processes import SPAWN, end_with_parent, hidden_main
 from trainers.spec import Choice
 
-Counted = tuple[tuple[Choice, int], ...]
-"""Each different network with its multiply-accumulates for one picture."""
+Counted = tuple[tuple[Choice, int, int], ...]
+"""Each different network with its multiply-accumulates for one picture, and its parameters."""
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -19,11 +18,13 @@ from sweeps.passes import Pass, Setup
 from sweeps.plan import Plan
 from sweeps.request import ExecutionRequest
 from sweeps.share_logits import TeacherLogits, readable, share_logits, without_room
+from sweeps.space import Room, Sizes
 from sweeps.sweep import Sweep, git_state, left_to_run, set_aside_stale
-from sweeps.time_limit import TimeLimit, end_of
+from sweeps.time_limit import TimeLimit, all_allow, end_of
 from sweeps.tries import run_passes
 from sweeps.weights import keep_weights
-from trainers.result import Manifest
+from trainers.result import Manifest, Split
+from trainers.space import free_bytes
 from trainers.spec import Choice
 from trainers.storage import Store
 
@@ -94,13 +95,17 @@ def carry_out(
     models = [decision.job.spec.model for decision in to_run.values()]
     with ExitStack() as stack:
         machines, execute, counted = _started(sweep, models, store, request, stack, say)
-        num_macs = {network(model): count for model, count in counted}
+        num_macs = {network(model): macs for model, macs, _ in counted}
         estimates = Estimates(history=read_history(store), num_images=sweep.num_images, num_macs=num_macs)
         setup = _setup(sweep, request, machines, estimates)
-        plan = _with_logits(sweep, store, set(to_run), request.teacher_logits, setup, say)
+        room = Room(store.root, _sizes(sweep, counted))
+        beside = room.free_beside(sweep.plan, to_run, setup.num_slots(sweep.plan))
+        beside = min(beside, free_bytes(store.log_folder()))
+        plan = _with_logits(sweep, set(to_run), request.teacher_logits, setup, beside, say)
         setup = dataclasses.replace(setup, readers=plan.wishes.keys())
         unfinished = {*to_run, *(job.id for job in plan.logits)}
         setup.check_feasible(plan.tasks[task] for task in unfinished)
+        room.check_before(plan, unfinished, setup.num_slots(plan))
         _record(sweep, store, command)
         set_aside_stale(store, to_run)
         for job in plan.logits:
@@ -120,22 +125,33 @@ def carry_out(
         end = end_of(started, request.max_hours)
         limit = TimeLimit(end=end, clock=time.monotonic, seconds_left=board.measured_seconds_left)
         progress = BoardProgress(board, silent if is_live else say)
-        run_passes(plan, store, unfinished, setup, progress, execute, limit.allows)
+        may_start = all_allow(room.allows, limit.allows)
+        run_passes(plan, store, unfinished, setup, progress, room.watching(execute), may_start)
     say(progress.summary())
+    room.check()
     waiting = sum(board.lines[job.id].phase is Phase.WAITING for job in plan.jobs)
     return 0 if request.max_hours is None else waiting
 
 
-def _with_logits(sweep: Sweep, store: Store, to_run: set[str], mode: TeacherLogits, setup: Setup, say: Say) -> Plan:
+def _with_logits(sweep: Sweep, to_run: set[str], mode: TeacherLogits, setup: Setup, room: int, say: Say) -> Plan:
     """The plan with the logits that its students share, as far as they can read them and the disk has room."""
     plan = share_logits(sweep.plan, to_run, mode, sweep.num_images)
     plan = readable(plan, setup.place)
-    plan, no_room = without_room(plan, shutil.disk_usage(store.log_folder()).free)
+    plan, no_room = without_room(plan, room)
     if no_room:
         say(no_room)
     for job in plan.logits:
         say(f"{job.name} is written once, {job.about}")
     return plan
+
+
+def _sizes(sweep: Sweep, counted: Counted) -> Sizes:
+    manifests = [data for data in (sweep.data, sweep.source) if data is not None]
+    predicted = (Split.VALIDATION.value, Split.TEST.value)
+    return Sizes(
+        num_params={network(model): params for model, _, params in counted},
+        num_pictures={data.fingerprint: sum(data.num_images.get(name, 0) for name in predicted) for data in manifests},
+    )
 
 
 def _record(sweep: Sweep, store: Store, command: str) -> None:

@@ -17,9 +17,13 @@ from sweeps.resources import Resources
 from sweeps.time_limit import always
 from trainers.errors import ResourceError
 from trainers.execution import Execution
-from trainers.result import Failure
+from trainers.result import Cause, Failure
+from trainers.space import is_full, room_bytes
 from trainers.spec import Role
 from trainers.storage import Attempt, Store, now
+
+DIED = "the worker process died (killed, out of memory, or its machine was lost)"
+DISK_WAS_FULL = "the disk was full, too full for the job to say so"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +122,7 @@ class Pass:
         later: Iterable[str] = (),
     ) -> None:
         self.done: set[str] = set()
+        self.failures: dict[str, Failure] = {}
         self._shown = to_run | set(later)
         self.plan, self.to_run, self.store, self.setup, self._progress = plan, to_run, store, setup, progress
         self._may_start = may_start
@@ -157,6 +162,7 @@ class Pass:
             self._progress.ended(run, Phase.DONE, done)
             self.done.add(run)
             return True
+        self.failures[run] = failure
         self._progress.ended(run, Phase.FAILED, failure.reason)
         for child, blocker in blocked_by(self.plan, [run]).items():
             if child in self._shown:
@@ -187,12 +193,19 @@ class Pass:
         """A worker that died could not say why; say so in its place."""
         is_logits = isinstance(self.plan.tasks[run], LogitsJob)
         begin = self.store.logits(run).begin_attempt if is_logits else partial(self.store.begin_attempt, run)
-        attempt = self._attempts(run)[-1] if has_begun else begin()
+        is_short = room_bytes(self.store.root) <= 0
         failure = Failure(
-            reason=corrupt or "the worker process died (killed, out of memory, or its machine was lost)",
+            reason=corrupt or (DISK_WAS_FULL if is_short else DIED),
             is_permanent=False,
-            log_path=str(attempt.log_file),
+            log_path="",
             failed_at=now(),
+            cause=Cause.DISK if is_short else Cause.MACHINE,
         )
-        attempt.write_failure(failure)
+        try:
+            attempt = self._attempts(run)[-1] if has_begun else begin()
+            failure = replace(failure, log_path=str(attempt.log_file))
+            attempt.write_failure(failure)
+        except OSError as error:
+            if not is_full(error):
+                raise
         return failure

@@ -21,6 +21,7 @@ from sweeps.allocator import restart_with_it  # noqa: E402
 from sweeps.arguments import make_parser  # noqa: E402
 from trainers.errors import SweepError  # noqa: E402
 from trainers.shown import error_line  # noqa: E402
+from trainers.space import explained  # noqa: E402
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,7 +48,7 @@ def main(argv: list[str] | None = None, *, may_restart: bool = False) -> int:
     try:
         return _act(args)
     except (SweepError, OSError) as error:
-        print(error_line(error), file=sys.stderr)
+        print(error_line(explained(error)), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped; what is done is kept, and the same command goes on from here", file=sys.stderr)

@@ -29,6 +29,7 @@ from trainers.errors import ResourceError, SweepError
 from trainers.prepare import DataRequest
 from trainers.result import Manifest, Split
 from trainers.shown import Parser, error_line
+from trainers.space import explained
 from trainers.storage import Store
 
 CPUS_PER_GPU = 4
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         workload = _replayed(options) if options.replay else planned(options, world)
         _show(workload, world, [Policy(name) for name in options.policy or Policy])
     except (SweepError, OSError) as error:
-        print(error_line(error), file=sys.stderr)
+        print(error_line(explained(error)), file=sys.stderr)
         return 2
     return 0
 

@@ -39,6 +39,11 @@ def always(job: Task) -> bool:
     return True
 
 
+def all_allow(*limits: Callable[[Task], bool]) -> Callable[[Task], bool]:
+    """Several limits as one, the first asked first."""
+    return lambda job: all(allows(job) for allows in limits)
+
+
 def parse_hours(text: str | None) -> float | None:
     """`--max-hours` as a number; ResourceError for what is no time."""
     try:

@@ -5,7 +5,6 @@ Free of ray and, until a job is begun, of torch.
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 import traceback
@@ -14,16 +13,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from trainers.errors import CorruptFileError, StoreError, SweepError
+from sweeps.causes import cause_of, is_worth_another_try_at_once
+from trainers.errors import CorruptFileError, SweepError
 from trainers.execution import Execution
 from trainers.plugin_folder import use
-from trainers.result import Failure, Started
+from trainers.result import Cause, Failure, Started
 from trainers.spec import RunSpec, run_id
 from trainers.storage import WEIGHTS, Attempt, Store, now
 
 T = TypeVar("T")
-FAULTS_OF_A_DEVICE = ("OutOfMemoryError", "AcceleratorError")
-"""torch's errors, by name, after which the process must not be used again and another try may succeed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +37,8 @@ class Step:
 def run_task(store: Store, task: str, execution: Execution) -> Iterator[Step]:
     """Do one job, epoch by epoch; a failure of its own is recorded and ends the iterator.
 
-    What another try may cure (a lost file system, memory of a GPU) is raised, so that the scheduler
-    tries again. Success is what the store says afterwards.
+    What another try at once may cure (a lost file system, a faulty GPU) is raised, so that the scheduler makes it; a
+    disk that is full or memory that is short is not. Success is what the store says afterwards.
     """
     return _write_logits(store, task, execution) if store.logits(task).is_requested else train(store, task, execution)
 
@@ -94,7 +92,7 @@ def _failures_recorded(attempt: Attempt, on_damage: Callable[[], None]) -> Itera
         record_failure(attempt, error)
         if isinstance(error, CorruptFileError):
             on_damage()
-        if _may_pass(error):
+        if is_worth_another_try_at_once(error):
             raise
 
 
@@ -120,15 +118,14 @@ def failure_of(attempt: Attempt, error: BaseException) -> Failure:
     """The record of an error; our own errors explain themselves, others are named by their type."""
     text = str(error).strip().splitlines() or [""]
     reason = text[0] if isinstance(error, SweepError) else f"{type(error).__name__}: {text[0]}"
-    is_permanent = not _may_pass(error) and not isinstance(error, CorruptFileError)
-    return Failure(reason=reason, is_permanent=is_permanent, log_path=str(attempt.log_file), failed_at=now())
-
-
-def _may_pass(error: BaseException) -> bool:
-    """Whether the fault lies with the machine rather than with the job."""
-    if isinstance(error, OSError):
-        return not isinstance(error, StoreError) and error.errno != errno.ENOSPC
-    return isinstance(error, MemoryError) or type(error).__name__ in FAULTS_OF_A_DEVICE
+    cause = cause_of(error)
+    return Failure(
+        reason=reason,
+        is_permanent=cause is Cause.OWN,
+        log_path=str(attempt.log_file),
+        failed_at=now(),
+        cause=cause,
+    )
 
 
 def _set_damaged_parents_aside(store: Store, parents: Iterable[RunSpec], attempt: Attempt) -> None:

@@ -20,7 +20,7 @@ RECORDS = LANGUAGE | {"trainers.plugin_folder", "trainers.result", "trainers.fil
 RECORDS |= {"trainers.remote", "trainers.cache"}
 RECORDS |= {"trainers.locks", "trainers.processes", "trainers.storage", "trainers.removal"}
 RECORDS |= {"trainers.teacher_logits", "trainers.logits_folder"}
-RECORDS |= {"trainers.find_run", "trainers.find_plugins", "trainers.titles"}
+RECORDS |= {"trainers.space", "trainers.find_run", "trainers.find_plugins", "trainers.titles"}
 TRAINING = {
     f"trainers.{name}"
     for name in (
@@ -36,6 +36,7 @@ PLANNING |= {"sweeps.labels", "sweeps.logits_job", "sweeps.share_logits", "sweep
 PLANNING |= {"sweeps.frontier", "sweeps.graph", "sweeps.grid", "sweeps.jobs", "sweeps.request", "sweeps.time_limit"}
 RUNNING = {f"sweeps.{name}" for name in ("searcher", "execute", "passes", "serial", "trial", "sweep", "weights")}
 RUNNING |= {"sweeps.tries", "sweeps.progress", "sweeps.board", "sweeps.forecast", "sweeps.connect"}
+RUNNING |= {"sweeps.causes", "sweeps.space"}
 TORCH, IMAGES = {"torch", "torchvision", "safetensors"}, {"numpy", "PIL", "pyarrow"}
 TABLES = {"pandas", "pyarrow", "numpy", "scipy", "rich", "plotly", "matplotlib"}
 
@@ -54,9 +55,11 @@ ALLOWED: dict[str, set[str]] = {
     "trainers.result": LANGUAGE | {"numpy", "pyarrow"},
     "trainers.remote": WORDS | {"trainers.bucket"},
     "trainers.bucket": WORDS | {"trainers.remote", "obstore"},
-    "trainers.files": LANGUAGE | {"trainers.result", "trainers.remote", "msgspec"},
+    "trainers.space": WORDS | {"trainers.remote"},
+    "trainers.files": LANGUAGE | {"trainers.result", "trainers.remote", "trainers.space", "msgspec"},
     "trainers.cache": LANGUAGE | {"trainers.result", "trainers.files", "trainers.locks", "trainers.remote"},
-    "trainers.attempt": LANGUAGE | {"trainers.result", "trainers.files", "trainers.remote", "msgspec"},
+    "trainers.attempt": LANGUAGE
+    | {"trainers.result", "trainers.files", "trainers.remote", "trainers.space", "msgspec"},
     "trainers.data_store": RECORDS | {"msgspec"},
     "trainers.kept": RECORDS | {"msgspec"},
     "trainers.locks": set(),
@@ -121,7 +124,8 @@ ALLOWED: dict[str, set[str]] = {
     **{name: RECORDS | PLANNING | RUNNING | {"rich"} for name in RUNNING},
     "sweeps.sweep": RECORDS | PLANNING | RUNNING | {"trainers.images", "trainers.prepare"},
     "sweeps.weights": RECORDS | {"sweeps.labels", "sweeps.plan", "sweeps.pretraining", "trainers.pretrained"},
-    "sweeps.trial": RECORDS | {"trainers.execution", "trainers.loop", "trainers.teaching"},
+    "sweeps.causes": RECORDS,
+    "sweeps.trial": RECORDS | {"sweeps.causes"} | {"trainers.execution", "trainers.loop", "trainers.teaching"},
     "sweeps.passes": RECORDS | PLANNING | {"sweeps.progress", "sweeps.board", "trainers.execution"},
     "sweeps.serial": RECORDS | PLANNING | RUNNING | {"torch"},
     "sweeps.searcher": RECORDS | PLANNING | {"ray"},
@@ -150,6 +154,7 @@ ALLOWED: dict[str, set[str]] = {
     | {"sweeps.budget", "sweeps.driver", "sweeps.outlook", "analysis", "rich", "pandas"},
     "sweeps.show": RECORDS | PLANNING | {"sweeps.api", "sweeps.budget", "sweeps.progress", "sweeps.forecast", "rich"},
     "sweeps.run_all": WORDS
+    | {"trainers.space"}
     | {"sweeps.allocator", "sweeps.arguments", "sweeps.labels", "sweeps.api", "sweeps.show", "analysis", "rich"},
 }
 

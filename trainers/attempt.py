@@ -13,6 +13,7 @@ from trainers.errors import CorruptFileError
 from trainers.files import append, decode, encode_record, exists, matching, read, remove, write
 from trainers.remote import Place, RemotePath
 from trainers.result import EpochRecord, Failure, FileRecord, Started
+from trainers.space import check_room
 from trainers.spec import canonical_json
 
 WEIGHTS, CURVES, PREDICTIONS, LOG = "weights.safetensors", "curves.jsonl", "predictions.parquet", "log.txt"
@@ -105,7 +106,9 @@ class Attempt:
         and many attempts leave no more than a few.
         """
         digest = hashlib.sha256(payload).hexdigest().encode()
-        write(self.folder / _CHECKPOINT.format(epoch=epoch), digest + payload, is_synced=is_synced)
+        file = self.folder / _CHECKPOINT.format(epoch=epoch)
+        check_room(file, len(payload))
+        write(file, digest + payload, is_synced=is_synced)
         for old in matching(self.folder.parent, f"*/{ANY_CHECKPOINT}"):
             if epoch_of(old) < epoch - 1:
                 remove(old)

@@ -48,6 +48,10 @@ class DamagedDataError(CorruptFileError):
     """A prepared data set was damaged and is out of the way, so that it is prepared anew."""
 
 
+class DiskFullError(StoreError):
+    """The disk has no room for what must be written; the same command goes on once there is."""
+
+
 class UnknownRunError(SweepError, LookupError):
     """No run of the store goes by this name, or more than one."""
 

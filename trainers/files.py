@@ -22,9 +22,10 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from trainers.errors import CorruptFileError, SpecError, StoreError
+from trainers.errors import CorruptFileError, SpecError
 from trainers.remote import Place, RemotePath
 from trainers.result import FileRecord
+from trainers.space import disk_full, is_full
 from trainers.spec import canonical_json, from_dict
 
 T = TypeVar("T")
@@ -242,7 +243,7 @@ def fetch(file: RemotePath, target: Path) -> None:
 
 def append(file: Path, text: str) -> None:
     """Add to the end of a file."""
-    with file.open("a") as stream:
+    with _naming(file), file.open("a") as stream:
         stream.write(text)
 
 
@@ -281,7 +282,8 @@ def remove_at_once(folder: Place) -> None:
 def make_folder(folder: Place) -> None:
     """A new folder, which an object store has no need of; FileExistsError if there is one."""
     if isinstance(folder, Path):
-        folder.mkdir(parents=True)
+        with _naming(folder):
+            folder.mkdir(parents=True)
 
 
 def first_look(folder: Place) -> None:
@@ -342,10 +344,10 @@ def _sync(file: Path) -> None:
 
 @contextmanager
 def _naming(file: Path) -> Iterator[None]:
-    """StoreError that says what was being written when the disk was full."""
+    """DiskFullError that says what was being written when the disk was full."""
     try:
         yield
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise StoreError(f"disk full while writing {file}; free some space and run again") from error
+        if is_full(error):
+            raise disk_full(file) from error
         raise

@@ -62,10 +62,10 @@ def _num_macs(module: ModuleType, text: str) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-def check_networks(models: Iterable[Choice]) -> tuple[tuple[Choice, int], ...]:
-    """Each different network with its multiply-accumulates.
+def check_networks(models: Iterable[Choice]) -> tuple[tuple[Choice, int, int], ...]:
+    """Each different network with its multiply-accumulates and its parameters.
 
     SpecError for the first that cannot be built or cannot take its pictures.
     """
     different = {canonical_json(to_dict(model)): model for model in models}
-    return tuple((model, num_macs(model)) for model in different.values())
+    return tuple((model, num_macs(model), count_params(model)) for model in different.values())

@@ -116,6 +116,19 @@ class Result:
     reads_logits: bool = False
 
 
+class Cause(StrEnum):
+    """What an attempt failed of: the job itself, or what was around it and may be otherwise next time.
+
+    Records of versions that did not tell causes apart read as OWN; `is_permanent` is right in them too.
+    """
+
+    OWN = "own"
+    MACHINE = "machine"
+    MEMORY = "memory"
+    DISK = "disk"
+    HUNG = "hung"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Failure:
     """Why an attempt ended without a result; `is_permanent` means the same spec would fail again."""
@@ -124,6 +137,7 @@ class Failure:
     is_permanent: bool
     log_path: str
     failed_at: str
+    cause: Cause = Cause.OWN
 
 
 @dataclass(frozen=True, kw_only=True)

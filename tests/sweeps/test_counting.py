@@ -38,7 +38,7 @@ def test_another_process_counts_what_this_one_would() -> None:
 def test_a_users_network_is_counted_there_as_well(tmp_path: Path) -> None:
     model = Choice(name="dot", args={"num_classes": 3, "image_size": 4})
     with counted_beside([model], own(tmp_path, OWN)) as counted:
-        assert counted() == ((model, 4 * 4 * 3 * 2 + 2 * 3),)
+        assert counted() == ((model, 4 * 4 * 3 * 2 + 2 * 3, (3 * 2 + 2) + (2 * 3 + 3)),)
 
 
 def test_a_network_that_cannot_take_its_pictures_is_refused_from_there() -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trainers.errors import CorruptFileError, SpecError, StoreError
+from trainers.errors import CorruptFileError, DiskFullError, SpecError
 from trainers.files import check_file, create, decode, decode_record, encode_record, file_digest, write
 from trainers.result import FileRecord, Manifest
 
@@ -160,7 +160,7 @@ def test_a_full_disk_is_said_in_one_line_and_leaves_the_old_file(record: Path, m
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(StoreError, match=f"disk full while writing {record}; free some space"):
+    with pytest.raises(DiskFullError, match=rf"disk full while writing {record} \([\d,]+ bytes are free\); free some"):
         write(record, b"new")
     assert record.read_bytes() == before
     assert os.listdir(record.parent) == [record.name]

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from sweeps import trial
+from sweeps.causes import cause_of
 from trainers import loop
-from trainers.errors import CorruptFileError, StoreError, TrainingError
+from trainers.errors import CorruptFileError, DiskFullError, StoreError, TrainingError
 from trainers.execution import Execution
-from trainers.result import EpochRecord
+from trainers.result import Cause, EpochRecord
 from trainers.spec import Optimizer, OptimizerName, RunSpec, run_id
 from trainers.storage import WEIGHTS, Store
 
@@ -90,8 +91,10 @@ def test_a_failure_is_recorded_in_one_line_and_its_traceback_in_the_log(lab: Any
         (KeyError("weights"), "KeyError: 'weights'", True),
         (ValueError(), "ValueError: ", True),
         (CorruptFileError("weights are damaged"), "weights are damaged", False),
-        (StoreError("disk full"), "disk full", True),
-        (OSError(errno.ENOSPC, "No space left on device"), "OSError: [Errno 28] No space left on device", True),
+        (StoreError("a newer version wrote it"), "a newer version wrote it", True),
+        (DiskFullError("disk full"), "disk full", False),
+        (OSError(errno.ENOSPC, "No space left on device"), "OSError: [Errno 28] No space left on device", False),
+        (MemoryError("no memory"), "MemoryError: no memory", False),
     ],
 )
 def test_a_failure_of_the_jobs_own_ends_quietly_with_its_reason(
@@ -104,16 +107,45 @@ def test_a_failure_of_the_jobs_own_ends_quietly_with_its_reason(
     assert (failure.reason, failure.is_permanent) == (reason, is_permanent)
 
 
-@pytest.mark.parametrize("error", [MemoryError("no memory"), OSError(errno.EIO, "lost file system")])
 def test_a_failure_of_the_machine_is_recorded_and_raised_for_another_try(
-    lab: Any, make_spec: Any, fails_with: Any, error: Exception
+    lab: Any, make_spec: Any, fails_with: Any
 ) -> None:
-    fails_with(error)
-    with pytest.raises(type(error)):
+    fails_with(OSError(errno.EIO, "lost file system"))
+    with pytest.raises(OSError, match="lost file system"):
         run(lab.store, make_spec())
     failure = lab.store.state(run_id(make_spec())).failure
     assert failure is not None
     assert not failure.is_permanent
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch names it."""
+
+
+class AcceleratorError(RuntimeError):
+    """As torch names it."""
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (DiskFullError("disk full"), Cause.DISK),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), Cause.DISK),
+        (OSError("[Errno 28] Error writing bytes to file. Detail: No space left on device"), Cause.DISK),
+        (MemoryError(), Cause.MEMORY),
+        (OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), Cause.MEMORY),
+        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 4 bytes"), Cause.MEMORY),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), Cause.MEMORY),
+        (ValueError("the data has not enough memory of the past"), Cause.OWN),
+        (AcceleratorError("CUDA error: an illegal memory access was encountered"), Cause.MACHINE),
+        (OSError(errno.EIO, "lost file system"), Cause.MACHINE),
+        (CorruptFileError("weights are damaged"), Cause.MACHINE),
+        (StoreError("a newer version wrote it"), Cause.OWN),
+        (TrainingError("loss is nan"), Cause.OWN),
+    ],
+)
+def test_a_cause_is_told_by_the_error(error: Exception, cause: Cause) -> None:
+    assert cause_of(error) is cause
 
 
 def test_an_interruption_is_no_failure(lab: Any, make_spec: Any, fails_with: Any) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from trainers.attempt import Attempt
 from trainers.checkpoint import decode_state, encode_state, snapshot
-from trainers.errors import StoreError, TrainingError
+from trainers.errors import DiskFullError, TrainingError
 from trainers.spec import RunSpec, run_id
 from trainers.training import Training
 
@@ -82,11 +82,11 @@ def test_an_error_of_the_writer_ends_the_training_without_a_result(
 
     def write(self: Attempt, epoch: int, payload: bytes, **more: Any) -> None:
         if epoch == failing:
-            raise StoreError("disk full")
+            raise DiskFullError("disk full")
         real(self, epoch, payload, **more)
 
     monkeypatch.setattr(Attempt, "write_checkpoint", write)
-    with pytest.raises(StoreError, match="disk full"):
+    with pytest.raises(DiskFullError, match="disk full"):
         lab.train(spec)
     assert lab.store.result(run_id(spec)) is None
     assert not threads()
@@ -103,7 +103,7 @@ def test_the_trainings_own_error_is_told_before_the_writers(
         return real(self, number)
 
     def write(self: Attempt, number: int, payload: bytes, **more: Any) -> None:
-        raise StoreError("disk full")
+        raise DiskFullError("disk full")
 
     monkeypatch.setattr(Training, "run_epoch", epoch)
     monkeypatch.setattr(Attempt, "write_checkpoint", write)
