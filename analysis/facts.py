@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pyarrow as pa
 
 from analysis.evidence import Evidence, ids_of_parent, read_run
-from analysis.signature import settled_signature
+from analysis.listed import signatures
+from analysis.signature import is_remote, settled_signature
 from analysis.tables import CURVES_SCHEMA, RUNS_SCHEMA, Row, to_table
 from trainers.result import Environment, Result
 from trainers.spec import RunSpec, canonical_json, to_dict
 from trainers.storage import WEIGHTS, Store
+
+NUM_THREADS = 16
+"""That ask an object store at the same time; each waits for its answers most of the time."""
 
 OF_PLANS_AND_DATA = (
     *("plan_id", "sweep", "label", "role", "status", "reason", "blocked_by", "teacher_label"),
@@ -67,15 +73,34 @@ _FROM_EPOCH = tuple(name for name in CURVES_SCHEMA.names if name not in ("run_id
 def read_facts(root: str, runs: Sequence[str]) -> tuple[pa.Table, pa.Table]:
     """Facts (FACTS_SCHEMA) and curves (CURVES_SCHEMA, without labels) of these runs, in their order."""
     store, rows, read = Store(root), [], []
+    if is_remote(root):
+        return _read_remote_facts(store, runs)
     for run in runs:
         read_at = time.time()
         known = read_run(store, run)
-        rows.append(_facts_row(known, root, read_at))
+        rows.append(_facts_row(known, partial(_settled_signature, root, read_at)))
         read.append(known)
     return to_table(rows, FACTS_SCHEMA), _curves_table(read)
 
 
-def _facts_row(known: Evidence, root: str, read_at: float) -> Row:
+def _settled_signature(root: str, read_at: float, run: str, attempt: str, files: str) -> bytes:
+    return settled_signature(root, run, attempt, files, read_at)
+
+
+def _read_remote_facts(store: Store, runs: Sequence[str]) -> tuple[pa.Table, pa.Table]:
+    """The same, several runs at a time; those that changed while they were read have no signature."""
+    before = signatures(str(store.root), runs)
+    with ThreadPoolExecutor(NUM_THREADS) as pool:
+        read = list(pool.map(partial(read_run, store), runs))
+    after = signatures(str(store.root), runs)
+
+    def signature(run: str, attempt: str, files: str) -> bytes:
+        return after[run] if before.get(run) == after.get(run, b"") else b""
+
+    return to_table([_facts_row(known, signature) for known in read], FACTS_SCHEMA), _curves_table(read)
+
+
+def _facts_row(known: Evidence, signature: Callable[[str, str, str], bytes]) -> Row:
     failure = known.state.failure
     return {
         "run_id": known.run,
@@ -90,15 +115,15 @@ def _facts_row(known: Evidence, root: str, read_at: float) -> Row:
         **_start_columns(known),
         **_spec_columns(known.spec, known.group_id),
         **(_result_columns(known.result) if known.result else {}),
-        **_signature_columns(known, root, read_at),
+        **_signature_columns(known, signature),
     }
 
 
-def _signature_columns(known: Evidence, root: str, read_at: float) -> Row:
+def _signature_columns(known: Evidence, signature: Callable[[str, str, str], bytes]) -> Row:
     if known.result is None or known.curve_problems:
         return {}
     attempt, files = known.result.attempt, "\n".join(known.result.files)
-    taken = settled_signature(root, known.run, attempt, files, read_at)
+    taken = signature(known.run, attempt, files)
     return {"attempt": attempt, "files": files, "signature": taken} if taken else {}
 
 

@@ -19,6 +19,11 @@ Seen = tuple[str, str, str, bytes]
 """Run id, token of the attempt with the result, the result's files joined by line ends, and the signature."""
 
 
+def is_remote(root: str) -> bool:
+    """Whether a store is in a bucket, where a listing tells (`analysis.listed`)."""
+    return root.startswith("s3://")
+
+
 def signature(root: str, run: str, attempt: str, files: str) -> bytes:
     """Sizes, times and inodes of a finished run's files; empty if one is missing."""
     return _taken(root, run, attempt, files)[0]
@@ -32,6 +37,11 @@ def settled_signature(root: str, run: str, attempt: str, files: str, read_at: fl
 
 def are_unchanged(root: str, runs: Sequence[Seen]) -> list[bool]:
     """For each run, whether its signature is the one that was noted."""
+    if is_remote(root):
+        from analysis.listed import signatures
+
+        found = signatures(root, [run for run, *_ in runs])
+        return [found.get(run) == noted for run, _, _, noted in runs]
     return [signature(root, run, attempt, files) == noted for run, attempt, files, noted in runs]
 
 

@@ -19,6 +19,11 @@ Run again to go on: what is finished is never trained twice, what was interrupte
 exit codes: 0 all jobs are done; 1 a job failed, was blocked or not started; 2 wrong input; 130, 143 interrupted
 """
 
+STORE_HELP = (
+    "results: a folder (default: ./petite-store), or s3://BUCKET/PREFIX with AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, "
+    "AWS_SECRET_ACCESS_KEY and AWS_REGION in the environment of every machine"
+)
+
 
 def whole_number(text: str) -> int:
     """Digits with or without a sign; Python alone would also take underscores and other scripts."""
@@ -139,7 +144,7 @@ def _add_which(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_where(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--store", default="petite-store", metavar="FOLDER", help="results (default: ./petite-store)")
+    group.add_argument("--store", default="petite-store", metavar="FOLDER", help=STORE_HELP)
     group.add_argument("--address", metavar="HOST:PORT", help="join a running Ray cluster (or: auto)")
     group.add_argument("--serial", action="store_true", help="one job after the other in this process, without Ray")
     group.add_argument("--max-concurrent", type=whole_number, metavar="N", help="at most N jobs at a time")

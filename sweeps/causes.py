@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainers.errors import CorruptFileError, SweepError
+from trainers.errors import CorruptFileError, SweepError, UnreachableError
 from trainers.result import Cause
 from trainers.space import is_full
 
@@ -19,6 +19,8 @@ def cause_of(error: BaseException) -> Cause:
         return Cause.DISK
     if _is_of_memory(error):
         return Cause.MEMORY
+    if isinstance(error, UnreachableError):  # for longer than our patience; the bucket may answer another machine
+        return Cause.MACHINE
     is_ours = isinstance(error, SweepError) and not isinstance(error, CorruptFileError)
     is_of_machine = isinstance(error, OSError) or type(error).__name__ == FAULT_OF_A_DEVICE
     return Cause.MACHINE if is_of_machine and not is_ours else Cause.OWN

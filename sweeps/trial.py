@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from sweeps.causes import cause_of, is_worth_another_try_at_once
-from trainers.errors import CorruptFileError, SweepError
+from trainers.errors import CorruptFileError, SweepError, UnreachableError
 from trainers.execution import Execution
 from trainers.plugin_folder import use
 from trainers.result import Cause, Failure, Started
@@ -103,6 +103,7 @@ def _logged(epochs: Iterator[T], attempt: Attempt, num_epochs_saved: int) -> Ite
     attempt.log(f"attempt {attempt.token} on {socket.gethostname()}, process {os.getpid()}")
     yield from epochs
     attempt.log("finished")
+    attempt.save_log()
 
 
 def record_failure(attempt: Attempt, error: BaseException) -> None:
@@ -110,7 +111,7 @@ def record_failure(attempt: Attempt, error: BaseException) -> None:
     try:
         attempt.log("".join(traceback.format_exception(error)))
         attempt.write_failure(failure_of(attempt, error))
-    except OSError:  # a full disk cannot hold the record either; the driver sees that no result came
+    except (OSError, UnreachableError):  # a full disk cannot hold the record either; the driver sees that none came
         return
 
 

@@ -114,6 +114,23 @@ def below(folder: RemotePath) -> list[Listed]:
     return sorted((_entry(root / meta["path"], meta) for meta in found), key=lambda one: one.path)
 
 
+def between(folder: RemotePath, first: str, last: str) -> list[Listed]:
+    """The objects in the folders right in a folder whose names lie between two, both included, sorted by key."""
+    root, found = RemotePath(folder.bucket), list[Listed]()
+    offset, end = f"{folder.key}/{first}", f"{folder.key}/{last}0"  # the character after the slash
+    while True:
+        batch = _asked(folder, partial(_batch, folder, offset))
+        listed = [_entry(root / meta["path"], meta) for meta in batch]
+        found += [one for one in listed if one.path.key < end]
+        if not listed or listed[-1].path.key >= end:
+            return sorted(found, key=lambda one: one.path)
+        offset = listed[-1].path.key
+
+
+def _batch(folder: RemotePath, offset: str, store: S3Store) -> Sequence[Any]:
+    return next(iter(obstore.list(store, folder.key or None, offset=offset, chunk_size=1000)), [])
+
+
 def has_any(folder: RemotePath) -> bool:
     """Whether any object lies below."""
     return _asked(folder, lambda store: bool(next(iter(obstore.list(store, folder.key or None, chunk_size=1)), [])))

@@ -92,9 +92,12 @@ class RemotePath:
         one: Listed | None = _bucket().entry(self)
         return one
 
-    def listed(self) -> list[Listed]:
-        """All objects below, sorted; none if nothing is there, or an object right here."""
-        every: list[Listed] = _bucket().below(self)
+    def listed(self, after: str = "", until: str = "") -> list[Listed]:
+        """All objects below, sorted; none if nothing is there, or an object right here.
+
+        Given two names, only what lies in folders of names from the one to the other.
+        """
+        every: list[Listed] = _bucket().between(self, after, until) if after else _bucket().below(self)
         return every
 
     def look(self) -> None:
