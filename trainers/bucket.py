@@ -145,7 +145,10 @@ def names(folder: RemotePath) -> tuple[list[str], list[str]]:
 
 def check_writable(path: RemotePath) -> None:
     """Write and remove an object; UnreachableError within seconds if that cannot be done."""
-    _asked(path, lambda store: obstore.put(store, path.key, b"", mode="create"), FIRST_LOOK)
+    try:
+        _asked(path, lambda store: obstore.put(store, path.key, b"", mode="create"), FIRST_LOOK)
+    except FileNotFoundError as error:
+        raise UnreachableError(f"{_where()} is no object store (it answers 404); look at AWS_ENDPOINT_URL") from error
     _asked(path, partial(_deleted, path), FIRST_LOOK)
 
 
@@ -205,10 +208,14 @@ def _client(bucket: str, patience: Patience, environment: tuple[tuple[str, str],
     )
 
 
+def _where() -> str:
+    return os.environ.get("AWS_ENDPOINT_URL") or "AWS"
+
+
 def _told(path: RemotePath, error: Exception) -> str:
     """One line: which bucket, where, and what it said."""
     text = str(error)
-    where = os.environ.get("AWS_ENDPOINT_URL") or "AWS"
+    where = _where()
     if "NoSuchBucket" in text:
         return f"no bucket {path.bucket} at {where}; create it, or choose another --store"
     if isinstance(error, PermissionDeniedError | UnauthenticatedError):

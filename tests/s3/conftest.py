@@ -1,0 +1,178 @@
+"""A real S3 server in a process of its own (moto's), a bucket per test, and a proxy that makes requests fail."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+SERVER = """
+import logging, sys
+from moto.server import ThreadedMotoServer
+logging.getLogger("werkzeug").setLevel(logging.ERROR)
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server.start()
+print("http://%s:%d" % server.get_host_and_port(), flush=True)
+sys.stdin.read()
+"""
+"""It ends with whoever holds the other end of its input, however that ends."""
+
+SIGNED = "AWS4-HMAC-SHA256 Credential=key/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
+"""As far as this server looks at it."""
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[str]:
+    """Address of the server."""
+    server = subprocess.Popen([sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert server.stdin is not None and server.stdout is not None
+    yield server.stdout.readline().strip()
+    server.stdin.close()
+    server.wait(30)
+    server.stdout.close()
+
+
+@pytest.fixture
+def bucket(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A new bucket; the environment says where it is, and the cache of this machine is empty."""
+    name = f"petite-{uuid.uuid4().hex[:12]}"
+    request = urllib.request.Request(f"{endpoint}/{name}", method="PUT", headers={"Authorization": SIGNED})
+    urllib.request.urlopen(request, timeout=30).close()
+    values = {"ENDPOINT_URL": endpoint, "ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret", "REGION": "us-east-1"}
+    for key, value in values.items():
+        monkeypatch.setenv(f"AWS_{key}", value)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("PETITE_CACHE", str(tmp_path / "cache"))
+    return f"s3://{name}"
+
+
+@dataclass
+class Proxy:
+    """Passes requests on to the server; before each it asks `fault(number)`, counted from 1, what shall go wrong.
+
+    "403", "500", "503": that answer, nothing is passed on. "reset": the connection breaks before anything is passed on.
+    "lost": the request is carried out, and the connection breaks before the answer. "slow": the answer waits.
+    """
+
+    server: str
+    fault: Callable[[int], str | None]
+    slow_seconds: float = 2.0
+    requests: list[str] = field(default_factory=list)
+    injected: list[str] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def next_fault(self, request: str) -> str | None:
+        with self._lock:
+            self.requests.append(request)
+            fault = self.fault(len(self.requests))
+            self.injected += [fault] if fault else []
+            return fault
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    proxy: Proxy
+
+    def handle_any(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        fault = self.proxy.next_fault(f"{self.command} {self.path}")
+        if fault in ("403", "500", "503"):
+            self._answer(int(fault), [], b"<Error><Code>SlowDown</Code></Error>")
+        elif fault == "reset":
+            self._break()
+        else:
+            answer = self._passed_on(body)
+            if fault == "lost":
+                self._break()
+                return
+            time.sleep(self.proxy.slow_seconds if fault == "slow" else 0)
+            self._answer(*answer)
+
+    do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = handle_any
+
+    def _passed_on(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+        connection = http.client.HTTPConnection(str(urlsplit(self.proxy.server).netloc), timeout=60)
+        try:
+            connection.request(self.command, self.path, body, dict(self.headers))
+            response = connection.getresponse()
+            return response.status, response.getheaders(), response.read()
+        finally:
+            connection.close()
+
+    def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        try:
+            self.send_response_only(status)
+            for name, value in headers:
+                if name.lower() not in ("connection", "transfer-encoding", "content-length"):
+                    self.send_header(name, value)
+            length = dict((name.lower(), value) for name, value in headers).get("content-length", str(len(body)))
+            self.send_header("Content-Length", length if self.command == "HEAD" else str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+        except OSError:  # the client did not wait
+            self.close_connection = True
+
+    def _break(self) -> None:
+        """A reset, not an orderly end."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+        self.close_connection = True
+
+    def log_message(self, *arguments: object) -> None:
+        return
+
+    def finish(self) -> None:
+        try:
+            super().finish()
+        except (OSError, ValueError):
+            return
+
+
+@pytest.fixture
+def make_proxy(endpoint: str, bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Proxy]]:
+    """Puts a proxy between what follows and the server; several can follow each other."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def make(fault: Callable[[int], str | None] = lambda number: None, **changes: float) -> Proxy:
+        proxy = Proxy(endpoint, fault, **changes)
+        handler = type("Handler", (_Handler,), {"proxy": proxy})
+        servers.append(_Server(("127.0.0.1", 0), handler))
+        threading.Thread(target=servers[-1].serve_forever, args=(0.05,), daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{servers[-1].server_port}")
+        return proxy
+
+    yield make
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def handle_error(self, *arguments: object) -> None:
+        """A connection that was broken is what we wanted."""
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests may take half a second, and pauses are short: a test waits for what it injects, not for more."""
+    from trainers import bucket
+
+    patience = bucket.Patience(request_seconds=0.5, num_retries=1, retry_seconds=20, pauses=(0.05, 0.1, 0.2))
+    monkeypatch.setattr(bucket, "WORKING", patience)
