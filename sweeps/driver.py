@@ -14,6 +14,7 @@ from sweeps import allocator
 from sweeps.counting import Counted, count_networks, counted_beside
 from sweeps.estimates import Estimates, network
 from sweeps.history import read_history
+from sweeps.memory import Crowd
 from sweeps.passes import Pass, Setup
 from sweeps.plan import Plan
 from sweeps.request import ExecutionRequest
@@ -126,7 +127,7 @@ def carry_out(
         limit = TimeLimit(end=end, clock=time.monotonic, seconds_left=board.measured_seconds_left)
         progress = BoardProgress(board, silent if is_live else say)
         may_start = all_allow(room.allows, limit.allows)
-        run_passes(plan, store, unfinished, setup, progress, room.watching(execute), may_start)
+        run_passes(plan, store, unfinished, setup, progress, room.watching(Crowd(say).watching(execute)), may_start)
     say(progress.summary())
     room.check()
     waiting = sum(board.lines[job.id].phase is Phase.WAITING for job in plan.jobs)

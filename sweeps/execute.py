@@ -12,12 +12,14 @@ from typing import Any
 from ray import tune
 from ray.exceptions import RayError
 
+from sweeps.memory import Deaths
 from sweeps.passes import Pass
 from sweeps.resources import Resources
 from sweeps.searcher import EndPass, PassOver, PlanSearcher
 from sweeps.trial import Step, run_task
 from trainers.errors import StoreError
 from trainers.execution import Execution
+from trainers.space import disk_full, is_full, room_bytes
 from trainers.storage import Store
 
 MAX_RETRIES = 2
@@ -39,12 +41,15 @@ class RunTrial(tune.Trainable):  # type: ignore[misc]  # ray ships no types for 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take over another job in the same process."""
         self._run: str = new_config["run_id"]
+        self._gives_up = "gives_up" in new_config
         self._execution = self.EXECUTIONS[new_config["shape"]]
         self._steps: Iterator[Step] | None = None
         return True
 
     def step(self) -> dict[str, Any]:
         """One epoch; after the last one the result is in the store, or the failure."""
+        if self._gives_up:
+            return {"done": True}
         if self._steps is None:
             self._steps = run_task(self._store, self._run, self._execution)
         step = next(self._steps, None)
@@ -94,6 +99,7 @@ def run_with_tune(work: Pass) -> None:
         work.on_end,
         lambda run: work.plan.tasks[run].shape,
     )
+    deaths = Deaths()
     folder = work.store.log_folder() / f"tune-{uuid.uuid4().hex[:12]}"
     tuner = tune.Tuner(
         _trainable(work),
@@ -109,7 +115,7 @@ def run_with_tune(work: Pass) -> None:
             name="pass",
             storage_path=str(folder),
             verbose=0,
-            callbacks=[EndPass(searcher)],
+            callbacks=[EndPass(searcher, lambda run, told: work.on_death(run, deaths.cause(told)))],
             progress_reporter=tune.CLIReporter(),  # silent at verbose=0; Tune's own for notebooks clears what we said
             failure_config=tune.FailureConfig(max_failures=MAX_RETRIES),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # True makes Tune call `save`
@@ -119,6 +125,8 @@ def run_with_tune(work: Pass) -> None:
         with suppress(PassOver):
             tuner.fit()
     except (tune.TuneError, RayError, EOFError, OSError) as error:
+        if is_full(error) or room_bytes(folder) <= 0:
+            raise disk_full(folder) from error
         raise StoreError(
             f"the pass broke off ({error}); see {work.store.log_folder() / 'ray.log'}, run again"
         ) from error

@@ -22,8 +22,15 @@ from trainers.space import is_full, room_bytes
 from trainers.spec import Role
 from trainers.storage import Attempt, Store, now
 
-DIED = "the worker process died (killed, out of memory, or its machine was lost)"
-DISK_WAS_FULL = "the disk was full, too full for the job to say so"
+DEATHS = {
+    Cause.MACHINE: "the worker process died (killed, or its machine was lost)",
+    Cause.MEMORY: "out of memory: the worker process was killed because its machine had none left",
+    Cause.DISK: "the disk was full, too full for the job to say so",
+}
+"""Of a job that could not say itself what it died of."""
+
+GIVEN_UP = (Cause.MEMORY, Cause.DISK, Cause.HUNG)
+"""What an immediate try would most likely meet again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +130,7 @@ class Pass:
     ) -> None:
         self.done: set[str] = set()
         self.failures: dict[str, Failure] = {}
+        self.most_at_once, self._running = 0, set[str]()
         self._shown = to_run | set(later)
         self.plan, self.to_run, self.store, self.setup, self._progress = plan, to_run, store, setup, progress
         self._may_start = may_start
@@ -148,6 +156,8 @@ class Pass:
 
     def on_start(self, run: str) -> None:
         """A job was given its resources."""
+        self._running.add(run)
+        self.most_at_once = max(self.most_at_once, len(self._running))
         self._num_attempts_before[run] = len(self._attempts(run))
         self._progress.started(run)
 
@@ -157,6 +167,7 @@ class Pass:
 
     def on_end(self, run: str) -> bool:
         """Whether the job was done; tells the progress, and of a failure what it blocks."""
+        self._running.discard(run)
         done, failure = self._outcome(run)
         if failure is None:
             self._progress.ended(run, Phase.DONE, done)
@@ -168,6 +179,22 @@ class Pass:
             if child in self._shown:
                 self._progress.ended(child, Phase.BLOCKED, f"by {self.plan.tasks[blocker].name}")
         return False
+
+    def on_death(self, run: str, cause: Cause) -> bool:
+        """Whether a job whose process has just died of this is to be given up in this pass, instead of tried at once.
+
+        So it is where it or its watchdog said why, and where memory was short, which it would be again.
+        """
+        has_begun = len(self._attempts(run)) > self._num_attempts_before.get(run, 0)
+        failure = self._attempts(run)[-1].failure() if has_begun else None
+        if failure is None and cause is Cause.MEMORY:
+            failure = self._record_crash(run, None, has_begun, cause)
+        return failure is not None and failure.cause in GIVEN_UP
+
+    @property
+    def short_of_memory(self) -> set[str]:
+        """The jobs that memory did not suffice for."""
+        return {run for run, failure in self.failures.items() if failure.cause is Cause.MEMORY}
 
     def _outcome(self, run: str) -> tuple[str, Failure | None]:
         """How a job ended, in words; why, if it failed."""
@@ -189,18 +216,13 @@ class Pass:
         is_logits = isinstance(self.plan.tasks[run], LogitsJob)
         return self.store.logits(run).attempts() if is_logits else self.store.attempts(run)
 
-    def _record_crash(self, run: str, corrupt: str | None, has_begun: bool) -> Failure:
+    def _record_crash(self, run: str, corrupt: str | None, has_begun: bool, cause: Cause = Cause.MACHINE) -> Failure:
         """A worker that died could not say why; say so in its place."""
         is_logits = isinstance(self.plan.tasks[run], LogitsJob)
         begin = self.store.logits(run).begin_attempt if is_logits else partial(self.store.begin_attempt, run)
-        is_short = room_bytes(self.store.root) <= 0
-        failure = Failure(
-            reason=corrupt or (DISK_WAS_FULL if is_short else DIED),
-            is_permanent=False,
-            log_path="",
-            failed_at=now(),
-            cause=Cause.DISK if is_short else Cause.MACHINE,
-        )
+        cause = Cause.DISK if room_bytes(self.store.root) <= 0 else cause
+        reason = corrupt or DEATHS[cause]
+        failure = Failure(reason=reason, is_permanent=False, log_path="", failed_at=now(), cause=cause)
         try:
             attempt = self._attempts(run)[-1] if has_begun else begin()
             failure = replace(failure, log_path=str(attempt.log_file))

@@ -6,7 +6,9 @@ there when Tune says that its trial ended.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ray import tune
@@ -27,8 +29,21 @@ class EndPass(tune.Callback):  # type: ignore[misc]  # ray ships no types for it
     half its work at a thousand trials, and most of its memory, for what the store knows already.
     """
 
-    def __init__(self, searcher: PlanSearcher) -> None:
-        self._searcher = searcher
+    def __init__(self, searcher: PlanSearcher, gives_up: Callable[[str, str], bool] = lambda run, told: False) -> None:
+        self._searcher, self._gives_up = searcher, gives_up
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A trial failed and Tune is about to start it again: where that would be in vain, it ends at once, undone.
+
+        `gives_up` is told the job and what Ray said, and decides.
+        """
+        file = trial.error_file
+        told = Path(file).read_text(errors="replace") if file and os.path.exists(file) else ""
+        try:
+            if self._gives_up(trial.config["run_id"], told):
+                trial.config["gives_up"] = True
+        except OSError as store_error:
+            self._searcher.error = self._searcher.error or store_error
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Asked after every event."""

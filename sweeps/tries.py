@@ -31,10 +31,12 @@ def run_passes(
 ) -> None:
     """Run everything, at `most` so many jobs in a pass, and once more what is left for a reason that may have passed.
 
-    What depends on a job that an earlier pass did not finish waits for the next try.
+    What depends on a job that an earlier pass did not finish waits for the next try. A try in which memory ran short
+    with several jobs at a time does not count: each has fewer at a time than the one before.
     """
-    for _ in range(MAX_TRIES):
-        done: set[str] = set()
+    num_tries = 0
+    while num_tries < MAX_TRIES:
+        done, is_thinned = set[str](), False
         has_run = False
         parts = slices(plan, to_run, setup.cost, most)
         for number, part in enumerate(parts):
@@ -47,8 +49,10 @@ def run_passes(
                 has_run = True
                 gc.collect()  # an experiment of Tune is full of circles, and its memory is wanted for the next
             done |= work.done
+            is_thinned |= bool(work.short_of_memory) and work.most_at_once > 1
         if not has_run:
             return
+        num_tries += not is_thinned
         to_run = _worth_another_try(plan, store)
 
 

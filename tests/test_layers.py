@@ -36,7 +36,7 @@ PLANNING |= {"sweeps.labels", "sweeps.logits_job", "sweeps.share_logits", "sweep
 PLANNING |= {"sweeps.frontier", "sweeps.graph", "sweeps.grid", "sweeps.jobs", "sweeps.request", "sweeps.time_limit"}
 RUNNING = {f"sweeps.{name}" for name in ("searcher", "execute", "passes", "serial", "trial", "sweep", "weights")}
 RUNNING |= {"sweeps.tries", "sweeps.progress", "sweeps.board", "sweeps.forecast", "sweeps.connect"}
-RUNNING |= {"sweeps.causes", "sweeps.space"}
+RUNNING |= {"sweeps.causes", "sweeps.space", "sweeps.memory"}
 TORCH, IMAGES = {"torch", "torchvision", "safetensors"}, {"numpy", "PIL", "pyarrow"}
 TABLES = {"pandas", "pyarrow", "numpy", "scipy", "rich", "plotly", "matplotlib"}
 
