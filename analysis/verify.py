@@ -11,7 +11,7 @@ from functools import partial
 
 from trainers.attempt import read_checkpoint
 from trainers.errors import CorruptFileError
-from trainers.files import check_file, decode, decode_record, exists
+from trainers.files import check_file, children, decode, decode_record, exists
 from trainers.remote import Place
 from trainers.removal import data_fingerprints, files_below, weights_digests
 from trainers.result import FileRecord, Result
@@ -65,6 +65,8 @@ def _plan(store: Store, plan: str) -> Callable[[], Problems]:
 def _run(store: Store, run: str) -> Callable[[], Problems]:
     def check() -> Problems:
         about = f"run {run}"
+        if _is_empty(store.run_folder(run)):  # a kill came before its spec was there: nothing is lost
+            return
         yield from _damage(about, RUN_AGAIN, lambda: store.spec(run))
         yield from _result(store, run)
         for file in files_below(store.run_folder(run)):
@@ -121,11 +123,18 @@ def _weights(store: Store, digest: str) -> Callable[[], Problems]:
 def _logits(store: Store, logits: str) -> Callable[[], Problems]:
     def check() -> Problems:
         about, folder = f"logits {logits}", store.logits(logits)
+        if _is_empty(folder.folder):
+            return
         yield from _damage(about, "run its sweep again, which asks for them anew", folder.request)
         for source, epoch in folder.all_epochs():
             yield from _damage(about, WRITE_AGAIN, partial(folder.read_epoch, source, epoch))
 
     return check
+
+
+def _is_empty(folder: Place) -> bool:
+    """Whether there is nothing in a folder but unfinished work."""
+    return all(path.name.startswith(".") for path in children(folder))
 
 
 def _compare(file: Place, expected: FileRecord) -> Callable[[], object]:

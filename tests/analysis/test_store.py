@@ -426,6 +426,14 @@ def test_one_flipped_bit_is_one_line_that_says_where_and_what_to_do(
     assert str(file) in line and ("delete" in line or "run its sweep again" in line)
 
 
+def test_what_a_kill_left_before_a_spec_was_there_is_no_damage(lab: Any, run_command: Any) -> None:
+    for folder in (lab.store.run_folder("0123456789ab"), lab.store.logits("ba9876543210").folder):
+        folder.mkdir(parents=True)
+        (folder / ".writing-1f").write_bytes(b"half")
+    code, text = run_command("verify")
+    assert (code, text.splitlines()[-1]) == (0, "2 things verified, 0 problems")
+
+
 def test_data_of_an_older_version_is_noted_and_is_no_damage(lab: Any, family: dict[str, str], run_command: Any) -> None:
     folder = put_data(lab.store, "f00d")
     content = {
