@@ -12,7 +12,7 @@ import msgspec
 
 from trainers.cache import cache_folder, local_file
 from trainers.errors import CorruptFileError, PluginError
-from trainers.files import decode, encode_record, exists, fetch, remove_tree, subfolders, write
+from trainers.files import check_file, decode, encode_record, exists, fetch, remove_tree, subfolders, write
 from trainers.locks import locked
 from trainers.plugin_folder import PluginFolder, read_folder
 from trainers.remote import Place, RemotePath
@@ -34,18 +34,26 @@ class KeptWeights:
         return self._home / f"{digest}.json"
 
     def local_file(self, digest: str) -> Path | None:
-        """Where they can be read by whoever reads files alone; None if they are not kept yet."""
-        file = self.file(digest)
-        if isinstance(file, Path):  # compared by `verify` alone; without a record if an older version kept it
-            return file if file.exists() else None
-        record = self.record(digest)
-        return local_file(file, decode(record, FileRecord)) if exists(file) and exists(record) else None
+        """Where they can be read by whoever reads files alone; None if they are not kept yet.
+
+        Compared with their record, which those that an older version kept do not have; CorruptFileError if they differ.
+        """
+        file, record = self.file(digest), self.record(digest)
+        if not exists(file):
+            return None
+        if not exists(record):
+            return file if isinstance(file, Path) else None
+        expected = decode(record, FileRecord)
+        if isinstance(file, RemotePath):
+            return local_file(file, expected)
+        check_file(file, expected, is_read=True)
+        return file
 
     def write(self, digest: str, content: bytes) -> None:
-        """Keep them."""
-        write(self.file(digest), content)
+        """Keep them; the record comes first, so that a kill in between leaves none without it."""
         record = FileRecord(size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
         write(self.record(digest), encode_record(msgspec.to_builtins(record)))
+        write(self.file(digest), content)
 
 
 class KeptPlugins:

@@ -45,7 +45,7 @@ def keep_weights(
     are there already: they may have been kept for another.
     """
     options = TEACHER_OPTIONS if is_complete else PRETRAINED_OPTIONS
-    is_kept = store.local_weights(weights.digest) is not None
+    is_kept = _kept(store, weights) is not None
     file, state = find_weights(store, weights, path, options)
     try:
         load = load_complete if is_complete else load_body
@@ -64,11 +64,19 @@ def find_weights(
     store: Store, weights: Weights, path: Path | None, options: str = PRETRAINED_OPTIONS
 ) -> tuple[Path, dict[str, Tensor]]:
     """The file of weights and what it holds, from the store if it is there; WeightsError if it cannot be had."""
-    kept = store.local_weights(weights.digest)
+    kept = _kept(store, weights)
     if kept is not None:
         return kept, _read_kept(kept)
     file = path or _imagenet_file(weights.digest)
     return file, read_state(file, options)
+
+
+def _kept(store: Store, weights: Weights) -> Path | None:
+    """The store's file; None for one that is damaged as well, which is then written anew."""
+    try:
+        return store.local_weights(weights.digest)
+    except CorruptFileError:
+        return None
 
 
 def _read_kept(file: Path) -> dict[str, Tensor]:

@@ -108,6 +108,25 @@ def test_weights_that_are_kept_already_must_fit_as_well(store: Store, state: Any
     keep_weights(store, WEIGHTS, WIDE, tmp_path / "weights.pth", is_complete=True)
 
 
+@pytest.mark.parametrize("damaged", ["weights", "record"])
+def test_one_flipped_bit_in_kept_weights_is_noticed_before_they_are_used_and_they_are_read_anew(
+    store: Store, state: Any, tmp_path: Path, damaged: str
+) -> None:
+    torch.save(state, tmp_path / "own.pt")
+    keep_weights(store, WEIGHTS, TINY, tmp_path / "own.pt")
+    whole = kept(store)
+    find = store.weights_file if damaged == "weights" else store.weights_record
+    file = find(WEIGHTS.digest)
+    content = bytearray(file.read_bytes())
+    content[-5] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(CorruptFileError):
+        store.local_weights(WEIGHTS.digest)
+    keep_weights(store, WEIGHTS, TINY, tmp_path / "own.pt")
+    assert store.local_weights(WEIGHTS.digest) == store.weights_file(WEIGHTS.digest)
+    assert_equal(kept(store), whole)
+
+
 def test_kept_weights_that_are_damaged_are_said_to_be_deleted(store: Store, tmp_path: Path) -> None:
     store.write_weights(WEIGHTS.digest, b"half a file")
     with pytest.raises(CorruptFileError, match=r"is not a safetensors file: .*; delete it and run again"):
