@@ -82,7 +82,12 @@ class Store:
         first_look(self.root)
         if not exists(self._version_file):
             return False
-        version = decode_record(self._version_file).get("schema_version")
+        try:
+            version = decode_record(self._version_file).get("schema_version")
+        except CorruptFileError as error:
+            raise CorruptFileError(
+                f"{error}; if no newer Petite wrote this store, delete the file and run again"
+            ) from error
         if not isinstance(version, int) or version > SCHEMA_VERSION:
             raise StoreError(
                 f"store {self.root} has schema version {version!r}; this version reads up to {SCHEMA_VERSION}: "
