@@ -35,7 +35,7 @@ def read(path):
     return RawData(class_names=("dark", "bright"), labels=labels, decode=decode, origin="specks")
 '''
 
-SWEEP = '''"""A given teacher and two students that share its logits, a supervised run with everything on, one that fails."""
+SWEEP = '''"""A given teacher and two students that share its logits, a run with everything on, and one that fails."""
 from trainers.spec import Choice, Role
 
 SMALL = Choice(name="conv_plain", args={"channels": (4, 6), "final_size": 2})

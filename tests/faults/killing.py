@@ -8,6 +8,7 @@ the sweep's arguments but for `--store`. Prints one line of JSON per boundary.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import random
@@ -15,6 +16,7 @@ import shutil
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,21 +30,11 @@ from sameness import problems_of, summary  # noqa: E402
 TIMEOUT_SECONDS = 120
 
 
-def warm_up() -> None:
-    """Import what every child needs; nothing is computed, since a forked child cannot take over torch's threads."""
-    import torch
-
-    torch.set_num_threads(1)
-    import analysis.report
-    import analysis.verify
-    import sweeps.driver
-    import sweeps.history
-    import sweeps.run_all
-    import sweeps.serial
-    import sweeps.show
-    import trainers.loop
-    import trainers.prepare
-    import trainers.pretrained  # noqa: F401
+WARM = (
+    *("torch", "analysis.report", "analysis.verify", "sweeps.driver", "sweeps.history", "sweeps.run_all"),
+    *("sweeps.serial", "trainers.loop", "trainers.prepare", "trainers.pretrained"),
+)
+"""What every child needs; nothing is computed with it, since a forked child cannot take over torch's threads."""
 
 
 def forked(act: Callable[[], int], output: Path) -> int | None:
@@ -54,9 +46,7 @@ def forked(act: Callable[[], int], output: Path) -> int | None:
         os.dup2(target, 2)
         try:
             code = act()
-        except BaseException:
-            import traceback
-
+        except BaseException:  # noqa: BLE001  # a child must not go on as its parent
             traceback.print_exc()
             code = 99
         sys.stdout.flush()
@@ -212,7 +202,8 @@ def trials(folder: Path, number: int, arguments: list[str]) -> Iterator[dict[str
 
 def main() -> None:
     folder, number, *arguments = sys.argv[1:]
-    warm_up()
+    for name in WARM:
+        importlib.import_module(name)
     for line in trials(Path(folder), int(number), arguments):
         print(json.dumps(line), flush=True)
 
