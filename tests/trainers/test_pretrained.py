@@ -114,7 +114,7 @@ def test_one_flipped_bit_in_kept_weights_is_noticed_before_they_are_used_and_the
 ) -> None:
     torch.save(state, tmp_path / "own.pt")
     keep_weights(store, WEIGHTS, TINY, tmp_path / "own.pt")
-    whole = kept(store)
+    whole = {name: value.clone() for name, value in kept(store).items()}  # the file is mapped
     find = store.weights_file if damaged == "weights" else store.weights_record
     file = find(WEIGHTS.digest)
     content = bytearray(file.read_bytes())
