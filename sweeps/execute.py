@@ -7,6 +7,7 @@ import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from ray import tune
@@ -14,6 +15,7 @@ from ray.exceptions import RayError
 
 from sweeps.memory import Deaths
 from sweeps.passes import Pass
+from sweeps.plan import Task
 from sweeps.resources import Resources
 from sweeps.searcher import EndPass, PassOver, PlanSearcher
 from sweeps.trial import Step, run_task
@@ -140,9 +142,16 @@ def _trainable(work: Pass) -> type[RunTrial]:
     one_of_each = {work.plan.tasks[run].shape: work.plan.tasks[run] for run in work.to_run}
     return bound(
         str(work.store.root),
-        {shape: work.setup.execution(job) for shape, job in one_of_each.items()},
+        {shape: _execution(work, job) for shape, job in one_of_each.items()},
         {shape: work.setup.request(job) for shape, job in one_of_each.items()},
     )
+
+
+def _execution(work: Pass, job: Task) -> Execution:
+    """That of all jobs of one shape."""
+    alike = (work.plan.tasks[run] for run in work.to_run)
+    longest = max(work.setup.epoch_seconds(other) for other in alike if other.shape == job.shape)
+    return replace(work.setup.execution(job), epoch_seconds=longest, is_own_process=True)
 
 
 def _name(trial: Any) -> str:

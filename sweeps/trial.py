@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from sweeps.causes import cause_of, is_worth_another_try_at_once
+from sweeps.hanging import watched
 from trainers.errors import CorruptFileError, SweepError, UnreachableError
 from trainers.execution import Execution
 from trainers.plugin_folder import use
@@ -54,7 +55,8 @@ def train(store: Store, run: str, execution: Execution) -> Iterator[Step]:
     with _failures_recorded(attempt, lambda: _set_damaged_parents_aside(store, spec.parents, attempt)):
         _use_plugins(store, execution)
         saved = store.state(run).num_epochs_saved
-        for record in _logged(loop.epochs(spec, store, attempt, execution), attempt, saved):
+        logged = _logged(loop.epochs(spec, store, attempt, execution), attempt, saved)
+        for record in watched(logged, lambda done: done.epoch_seconds, attempt, store.attempts(run), execution):
             yield Step(
                 epoch=record.epoch,
                 epoch_seconds=record.epoch_seconds,
@@ -73,7 +75,8 @@ def _write_logits(store: Store, logits: str, execution: Execution) -> Iterator[S
         request = folder.request()
         teachers.append(request.spec.teacher)
         _use_plugins(store, execution)
-        for epoch, seconds in _logged(write_logits(store, attempt, execution), attempt, 0):
+        logged = _logged(write_logits(store, attempt, execution), attempt, 0)
+        for epoch, seconds in watched(logged, lambda done: done[1], attempt, folder.attempts(), execution):
             yield Step(epoch=epoch, epoch_seconds=seconds, is_last=epoch == request.num_epochs)
         folder.finish(attempt)
 

@@ -36,7 +36,7 @@ PLANNING |= {"sweeps.labels", "sweeps.logits_job", "sweeps.share_logits", "sweep
 PLANNING |= {"sweeps.frontier", "sweeps.graph", "sweeps.grid", "sweeps.jobs", "sweeps.request", "sweeps.time_limit"}
 RUNNING = {f"sweeps.{name}" for name in ("searcher", "execute", "passes", "serial", "trial", "sweep", "weights")}
 RUNNING |= {"sweeps.tries", "sweeps.progress", "sweeps.board", "sweeps.forecast", "sweeps.connect"}
-RUNNING |= {"sweeps.causes", "sweeps.space", "sweeps.memory"}
+RUNNING |= {"sweeps.causes", "sweeps.space", "sweeps.memory", "sweeps.hanging"}
 TORCH, IMAGES = {"torch", "torchvision", "safetensors"}, {"numpy", "PIL", "pyarrow"}
 TABLES = {"pandas", "pyarrow", "numpy", "scipy", "rich", "plotly", "matplotlib"}
 
@@ -46,6 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     "trainers.shown": set(),
     "trainers.texts": {"trainers.errors"},
     "trainers.execution": set(),
+    "trainers.watchdog": set(),
     "trainers.architectures": set(),
     "trainers.spec": WORDS | {"msgspec"},
     "trainers.fields": WORDS | {"trainers.spec"},
@@ -125,7 +126,10 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.sweep": RECORDS | PLANNING | RUNNING | {"trainers.images", "trainers.prepare"},
     "sweeps.weights": RECORDS | {"sweeps.labels", "sweeps.plan", "sweeps.pretraining", "trainers.pretrained"},
     "sweeps.causes": RECORDS,
-    "sweeps.trial": RECORDS | {"sweeps.causes"} | {"trainers.execution", "trainers.loop", "trainers.teaching"},
+    "sweeps.hanging": RECORDS | {"trainers.execution", "trainers.watchdog"},
+    "sweeps.trial": RECORDS
+    | {"sweeps.causes", "sweeps.hanging"}
+    | {"trainers.execution", "trainers.loop", "trainers.teaching"},
     "sweeps.passes": RECORDS | PLANNING | {"sweeps.progress", "sweeps.board", "trainers.execution"},
     "sweeps.serial": RECORDS | PLANNING | RUNNING | {"torch"},
     "sweeps.searcher": RECORDS | PLANNING | {"ray"},
