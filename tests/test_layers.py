@@ -21,6 +21,7 @@ RECORDS |= {"trainers.remote", "trainers.cache"}
 RECORDS |= {"trainers.locks", "trainers.processes", "trainers.storage", "trainers.removal"}
 RECORDS |= {"trainers.teacher_logits", "trainers.logits_folder"}
 RECORDS |= {"trainers.space", "trainers.find_run", "trainers.find_plugins", "trainers.titles"}
+RECORDS |= {"trainers.whereabouts", "trainers.leases", "trainers.heartbeat"}
 TRAINING = {
     f"trainers.{name}"
     for name in (
@@ -72,6 +73,10 @@ ALLOWED: dict[str, set[str]] = {
     "trainers.storage": RECORDS | {"trainers.data_store", "trainers.kept", "msgspec"},
     "trainers.removal": LANGUAGE
     | {"trainers.remote", "trainers.result", "trainers.files", "trainers.attempt", "trainers.storage"},
+    "trainers.whereabouts": set(),
+    "trainers.leases": WORDS | {"trainers.files", "trainers.storage", "trainers.whereabouts"},
+    "trainers.heartbeat": {"trainers.attempt", "trainers.files", "trainers.leases", "trainers.storage"}
+    | {"trainers.whereabouts"},
     "trainers.titles": LANGUAGE | {"trainers.storage"},
     "trainers.find_plugins": LANGUAGE | {"trainers.storage", "trainers.plugin_folder"},
     "trainers.find_run": LANGUAGE | {"trainers.storage", "trainers.titles"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,6 +29,11 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+def new_token(number: int, driver: str) -> str:
+    """A name that no other attempt has: the how manieth it is, whose it is, and a draw."""
+    return "-".join(filter(None, (f"{number:04d}", driver, uuid.uuid4().hex[:8])))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
     """One try at one run; it writes only into its own folder."""
@@ -37,6 +43,11 @@ class Attempt:
     folder: Place
     _lines: list[str] = field(default_factory=list, repr=False, compare=False)
     """Of the log, on an object store, where nothing can be added to a file."""
+
+    @property
+    def driver(self) -> str:
+        """Token of the driver that started it; "" if it does not say."""
+        return "-".join(self.token.split("-")[1:-1])
 
     @property
     def log_file(self) -> Place:
@@ -69,6 +80,14 @@ class Attempt:
         """See to it that the whole log so far is in the store."""
         if self._lines:
             write(self.log_file, "".join(self._lines).encode())
+
+    def failure(self) -> Failure | None:
+        """Why it failed; None if it did not (it may have been interrupted), or cannot say."""
+        file = self.folder / "failure.json"
+        try:
+            return decode(file, Failure) if exists(file) else None
+        except CorruptFileError:
+            return None
 
     def write_failure(self, failure: Failure) -> None:
         """Say why this attempt ended without a result."""

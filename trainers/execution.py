@@ -12,7 +12,8 @@ class Execution:
     `plugins` is the digest of the user's own plug-ins, which the store holds. With `reads_logits` a student takes its
     teachers' logits from the store where a job has written them. `deterministic` allows torch no algorithm whose result
     may differ from one time to the next, as some of a GPU's do. `epoch_seconds` is the longest estimate of an epoch of
-    jobs like this, and with `is_own_process` the process may be ended if no epoch comes.
+    jobs like this, and with `is_own_process` the process may be ended if no epoch comes. Attempts are named after
+    the `driver`, by its token.
     """
 
     num_threads: int = 1
@@ -24,3 +25,4 @@ class Execution:
     epoch_seconds: float = 0.0
     is_own_process: bool = False
     deterministic: bool = False
+    driver: str = ""

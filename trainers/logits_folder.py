@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-import uuid
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from trainers.attempt import Attempt, now
+from trainers.attempt import Attempt, new_token, now
 from trainers.cache import local_file
 from trainers.errors import CorruptFileError
 from trainers.files import (
@@ -73,9 +72,9 @@ class LogitsFolder:
         folder = self.folder / "attempts"
         return tuple(Attempt(run=self.id, token=token, folder=folder / token) for token in subfolders(folder))
 
-    def begin_attempt(self) -> Attempt:
-        """A new, empty attempt that nobody else writes to."""
-        token = f"{len(self.attempts()) + 1:04d}-{uuid.uuid4().hex[:8]}"
+    def begin_attempt(self, driver: str = "") -> Attempt:
+        """A new, empty attempt that nobody else writes to, started by a driver."""
+        token = new_token(len(self.attempts()) + 1, driver)
         attempt = Attempt(run=self.id, token=token, folder=self.folder / "attempts" / token)
         make_folder(attempt.folder)
         return attempt
@@ -132,11 +131,7 @@ class LogitsFolder:
     def failure(self) -> Failure | None:
         """Why the newest attempt failed; None if it did not."""
         attempts = self.attempts()
-        file = attempts[-1].folder / "failure.json" if attempts else None
-        try:
-            return decode(file, Failure) if file is not None and exists(file) else None
-        except CorruptFileError:
-            return None
+        return attempts[-1].failure() if attempts else None
 
     def _of(self, source: str) -> Place:
         return self.folder / source

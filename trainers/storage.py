@@ -21,6 +21,7 @@ from trainers.attempt import (
     WEIGHTS,
     Attempt,
     epoch_of,
+    new_token,
     now,
     read_checkpoint,
 )
@@ -143,6 +144,13 @@ class Store:
             raise CorruptFileError(f"{file} has id {found}; move it away and run again")
         return spec, group_id(spec)
 
+    def has_result(self, run: str) -> bool:
+        """Whether any attempt has finished a run; cheap, and says nothing of whether the result can be trusted."""
+        return exists(self._result_file(run))
+
+    def _result_file(self, run: str) -> Place:
+        return self._runs / f"{run}/result.json"
+
     def result(self, run: str) -> Result | None:
         """The result of a finished run, None while there is none; CorruptFileError if it cannot be trusted.
 
@@ -153,7 +161,7 @@ class Store:
 
     def result_and_curves(self, run: str) -> tuple[Result, bytes] | None:
         """`result`, with the content of its curves (empty where nothing was trained), which was read to check them."""
-        file = self._runs / f"{run}/result.json"
+        file = self._result_file(run)
         if not exists(file):
             return None
         result = decode(file, Result)
@@ -191,12 +199,24 @@ class Store:
         num_epochs = epoch_of(saved[0]) if saved else 0
         return RunState(num_epochs_saved=num_epochs, failure=self._failure(run), corrupt=corrupt), b""
 
-    def set_aside(self, run: str) -> None:
-        """Make a run unfinished: its result stays beside the attempt that made it, its checkpoints go."""
-        file = self.run_folder(run) / "result.json"
+    def set_aside(self, run: str, made_by: str | None = None) -> None:
+        """Make a run unfinished: its result stays beside the attempt that made it, its checkpoints go.
+
+        Only the result `made_by` an attempt, if that is given: another one is newer than what the caller has seen.
+        """
+        file = self._result_file(run)
+        if made_by is not None and self._is_by_another(file, made_by):
+            return
         if exists(file):
             rename(file, f"set-aside-{uuid.uuid4().hex[:8]}.json")
         self.remove_checkpoints(run)
+
+    def _is_by_another(self, result_file: Place, attempt: str) -> bool:
+        """Whether a sound result names another attempt."""
+        try:
+            return decode(result_file, Result).attempt != attempt
+        except CorruptFileError:
+            return False
 
     # Attempts
 
@@ -208,9 +228,9 @@ class Store:
         """All attempts of a run, oldest first."""
         return tuple(self.attempt(run, token) for token in subfolders(self._runs / f"{run}/attempts"))
 
-    def begin_attempt(self, run: str) -> Attempt:
-        """A new, empty attempt that nobody else writes to."""
-        attempt = self.attempt(run, f"{len(self.attempts(run)) + 1:04d}-{uuid.uuid4().hex[:8]}")
+    def begin_attempt(self, run: str, driver: str = "") -> Attempt:
+        """A new, empty attempt that nobody else writes to, started by a driver."""
+        attempt = self.attempt(run, new_token(len(self.attempts(run)) + 1, driver))
         make_folder(attempt.folder)
         return attempt
 
@@ -240,11 +260,7 @@ class Store:
     def _failure(self, run: str) -> Failure | None:
         """Why the newest attempt failed; None if it did not fail (it may have been interrupted)."""
         attempts = self.attempts(run)
-        file = attempts[-1].folder / "failure.json" if attempts else None
-        try:
-            return decode(file, Failure) if file is not None and exists(file) else None
-        except CorruptFileError:
-            return None
+        return attempts[-1].failure() if attempts else None
 
     # Teachers' logits
 
@@ -279,6 +295,32 @@ class Store:
             except CorruptFileError:
                 continue
         return tuple(sorted(plans, key=lambda plan: plan.planned_at))
+
+    # Drivers, and what they are at
+
+    def driver_file(self, token: str) -> Place:
+        """Where a driver shows that it lives."""
+        return self.root / "drivers" / f"{token}.json"
+
+    def driver_tokens(self) -> tuple[str, ...]:
+        """All drivers that have not ended cleanly, sorted."""
+        return tuple(file.stem for file in matching(self.root / "drivers", "[!.]*.json"))
+
+    def remove_driver(self, token: str) -> None:
+        """A driver has ended."""
+        remove(self.driver_file(token))
+
+    def lease_file(self, task: str) -> Place:
+        """Where a driver says that it is at a job."""
+        return self.root / "leases" / f"{task}.json"
+
+    def lease_ids(self) -> tuple[str, ...]:
+        """All jobs that a driver says to be at, sorted."""
+        return tuple(file.stem for file in matching(self.root / "leases", "[!.]*.json"))
+
+    def remove_lease(self, task: str) -> None:
+        """Nobody is at a job any more."""
+        remove(self.lease_file(task))
 
     # Prepared data
 
