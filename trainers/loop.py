@@ -38,13 +38,17 @@ def _epochs(spec: RunSpec, store: Store, attempt: Attempt, execution: Execution)
     training.resume(attempt)
     with Writer(attempt) as writer:
         for epoch in range(len(training.records) + 1, spec.epochs + 1):
+            if store.has_result(attempt.run):
+                break
             record = training.run_epoch(epoch)
             # the last one's result follows at once, and waits for the disk itself; the checkpoint before it is there
             writer.write(epoch, training.state(), training.records, is_synced=epoch < spec.epochs)
             attempt.log(f"epoch {epoch}/{spec.epochs}: validation accuracy {record.validation_accuracy:.4f}")
             yield record
-    result = training.result(attempt, started_at)
-    if not store.finish(attempt, result):
+    if store.has_result(attempt.run):
+        store.remove_checkpoints(attempt.run)
+        attempt.log(f"another attempt has finished this run; this one stops after epoch {len(training.records)}")
+    elif not store.finish(attempt, training.result(attempt, started_at)):
         attempt.log("another attempt had finished this run before; its result stands")
 
 

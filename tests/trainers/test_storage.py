@@ -147,7 +147,41 @@ def test_a_late_attempt_says_in_its_log_that_it_lost(lab: Any, make_spec: Any) -
     list(slow)
     assert result_of(lab.store, spec) == first
     logs = [attempt.log_file.read_text() for attempt in lab.store.attempts(run_id(spec))]
-    assert ["another attempt had finished this run before" in log for log in logs] == [True, False]
+    assert ["another attempt has finished this run; this one stops after epoch 1" in log for log in logs] == [
+        True,
+        False,
+    ]
+
+
+def test_an_attempt_that_is_beaten_in_its_last_moment_says_so_too(
+    lab: Any, make_spec: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_spec(data=lab.data(), epochs=1)
+    first = lab.train(spec)
+    monkeypatch.setattr(Store, "has_result", lambda self, run: False)
+    list(lab.steps(spec))
+    assert result_of(lab.store, spec) == first
+    assert "another attempt had finished this run before" in lab.store.attempts(run_id(spec))[1].log_file.read_text()
+
+
+def test_an_attempt_ends_with_the_epoch_in_which_another_one_has_finished_the_run_and_leaves_no_checkpoint(
+    lab: Any, make_spec: Any
+) -> None:
+    spec = make_spec(data=lab.data(), epochs=9)
+    slow = lab.steps(spec)
+    next(slow)
+    lab.train(spec)
+    assert list(slow) == []
+    assert lab.store.checkpoints(run_id(spec)) == ()
+    assert "this one stops after epoch 1" in lab.store.attempts(run_id(spec))[0].log_file.read_text()
+
+
+def test_checkpoints_that_another_attempt_removes_disturb_nobody(lab: Any, make_lab: Any, make_spec: Any) -> None:
+    undisturbed = make_lab("undisturbed").train(make_spec(data=make_lab("undisturbed").data(), epochs=4))
+    spec = make_spec(data=lab.data(), epochs=4)
+    for _ in lab.steps(spec):
+        lab.store.remove_checkpoints(run_id(spec))
+    assert result_of(lab.store, spec).files[WEIGHTS] == undisturbed.files[WEIGHTS]
 
 
 def test_setting_a_run_aside_makes_it_unfinished_and_keeps_its_files(lab: Any, finished: RunSpec) -> None:
@@ -160,6 +194,21 @@ def test_setting_a_run_aside_makes_it_unfinished_and_keeps_its_files(lab: Any, f
     assert kept == [record]
     lab.store.set_aside(run)
     assert lab.store.state(run).result is None
+
+
+def test_only_the_result_that_was_seen_is_set_aside(lab: Any, finished: RunSpec) -> None:
+    run, result = run_id(finished), result_of(lab.store, finished)
+    lab.store.set_aside(run, "an earlier attempt")
+    assert lab.store.result(run) == result, "another driver has trained it again since"
+    lab.store.set_aside(run, result.attempt)
+    assert lab.store.result(run) is None
+
+
+def test_an_attempt_names_its_driver(store: Store, make_spec: Any) -> None:
+    store.write_spec(make_spec())
+    begun = [store.begin_attempt(run_id(make_spec()), driver) for driver in ("", "d00d")]
+    assert [attempt.driver for attempt in begun] == ["", "d00d"]
+    assert [attempt.token[:10] for attempt in begun][1] == "0002-d00d-"
 
 
 def test_stray_files_are_ignored(lab: Any, finished: RunSpec) -> None:
