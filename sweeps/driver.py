@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeps import allocator
+from sweeps.company import Company
 from sweeps.counting import Counted, count_networks, counted_beside
 from sweeps.estimates import Estimates, network
 from sweeps.history import read_history
@@ -20,10 +21,11 @@ from sweeps.plan import Plan
 from sweeps.request import ExecutionRequest
 from sweeps.share_logits import TeacherLogits, readable, share_logits, without_room
 from sweeps.space import Room, Sizes
-from sweeps.sweep import Sweep, git_state, left_to_run, set_aside_stale
+from sweeps.sweep import Sweep, git_state, left_to_run, refuse_disturbing, set_aside_stale
 from sweeps.time_limit import TimeLimit, all_allow, end_of
 from sweeps.tries import run_passes
 from sweeps.weights import keep_weights
+from trainers.heartbeat import driving
 from trainers.result import Manifest, Split
 from trainers.space import free_bytes
 from trainers.spec import Choice
@@ -108,7 +110,11 @@ def carry_out(
         setup.check_feasible(plan.tasks[task] for task in unfinished)
         room.check_before(plan, unfinished, setup.num_slots(plan))
         _record(sweep, store, command)
-        set_aside_stale(store, to_run)
+        leases = stack.enter_context(driving(store))
+        setup = dataclasses.replace(setup, driver=leases.token)
+        holders = leases.holders(plan.tasks)
+        refuse_disturbing(plan, to_run, holders)
+        set_aside_stale(store, to_run, holders)
         for job in plan.logits:
             store.logits(job.id).write_request(job.request)
         board = Board(
@@ -126,8 +132,9 @@ def carry_out(
         end = end_of(started, request.max_hours)
         limit = TimeLimit(end=end, clock=time.monotonic, seconds_left=board.measured_seconds_left)
         progress = BoardProgress(board, silent if is_live else say)
-        may_start = all_allow(room.allows, limit.allows)
-        run_passes(plan, store, unfinished, setup, progress, room.watching(Crowd(say).watching(execute)), may_start)
+        may_start, company = all_allow(room.allows, limit.allows), Company(leases=leases, say=say)
+        execute = room.watching(Crowd(say).watching(execute))
+        run_passes(plan, store, unfinished, setup, progress, execute, may_start, company=company)
     say(progress.summary())
     room.check()
     waiting = sum(board.lines[job.id].phase is Phase.WAITING for job in plan.jobs)

@@ -6,6 +6,7 @@ It knows ids alone: what waits for what, what each asks for, and how urgent it i
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from enum import Enum
 from heapq import heappop, heappush
 
 from sweeps.admission import Booking, Ledger
@@ -16,13 +17,22 @@ Entry = tuple[float, int, str]
 """A ready job in a heap: the most urgent first, then in the plan's order."""
 
 
+class Claim(Enum):
+    """Whose a job is that could start now: ours; somebody else's, who is at it; or it has been done meanwhile."""
+
+    OURS = "ours"
+    ELSEWHERE = "elsewhere"
+    DONE = "done"
+
+
 class Frontier:
     """Jobs that wait, run and ended; children become ready when all their parents have succeeded.
 
     `order` has every parent before its children; a parent that is not in it was done before. What a job only `wants`
     is waited for too, but it starts as well if that failed. Among ready jobs the longest path by `cost` starts first.
     `may_start` is asked again whenever a job could start; once nothing else is left, what may not start is given up if
-    it is only wanted.
+    it is only wanted. `claim` is asked last, of a job that would start: what is elsewhere never does, nor what waits
+    for it.
     """
 
     def __init__(
@@ -36,9 +46,10 @@ class Frontier:
         wants: Mapping[str, Collection[str]] | None = None,
         max_concurrent: int | None = None,
         may_start: Callable[[str], bool] | None = None,
+        claim: Callable[[str], Claim] | None = None,
     ) -> None:
         self._requests, self._ledger = requests, ledger
-        self._max_concurrent, self._may_start = max_concurrent, may_start
+        self._max_concurrent, self._may_start, self._claim = max_concurrent, may_start, claim
         self._children, self._wanted_by = children_of(order, parents), children_of(order, wants or {})
         paths = longest_paths(order, (self._children, self._wanted_by), cost)
         self._entries: dict[str, Entry] = {run: (-paths[run], place, run) for place, run in enumerate(order)}
@@ -62,10 +73,19 @@ class Frontier:
         return self._running[run].machine
 
     def start_next(self) -> str | None:
-        """Book and give the ready job with the longest path that fits; None if none does at present.
+        """Book and give the ready job with the longest path that fits and is ours; None if none does at present."""
+        while (run := self._book_next()) is not None:
+            claim = Claim.OURS if self._claim is None else self._claim(run)
+            if claim is Claim.OURS:
+                return run
+            if claim is Claim.DONE:
+                self.end(run, is_ok=True)
+            else:
+                self._ledger.release(self._running.pop(run))
+        return None
 
-        Of ready jobs that ask for the same only the first is tried: where it does not fit, none of them does.
-        """
+    def _book_next(self) -> str | None:
+        """Of ready jobs that ask for the same only the first is tried: where it does not fit, none of them does."""
         if self._max_concurrent is not None and self.num_running >= self._max_concurrent:
             return None
         refused = [entry for heap in self._ready.values() for entry in self._drop_refused(heap)]
@@ -78,7 +98,7 @@ class Frontier:
                 self._push(entry)
         for run in given_up:
             self._meet(run, self._wanted_by[run])
-        return self.start_next() if given_up else started
+        return self._book_next() if given_up else started
 
     def _is_only_wanted(self, run: str) -> bool:
         """Whether all that wait for a job can do without: they must not wait for one that may not start."""

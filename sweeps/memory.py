@@ -8,10 +8,8 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from sweeps.logits_job import LogitsJob
 from sweeps.passes import Pass
-from trainers.result import Cause, Failure
-from trainers.storage import Attempt
+from trainers.result import Cause
 
 MONITOR_WORDS = ("OutOfMemoryError", "NODE_OUT_OF_MEMORY", "running low on memory")
 """In what Ray says of a process that its own memory monitor killed."""
@@ -90,10 +88,6 @@ class Crowd:
 
 
 def _fail_for_good(work: Pass, task: str) -> None:
-    failure: Failure = work.failures[task]
-    _newest(work, task).write_failure(replace(failure, reason=f"{ALONE}: {failure.reason}", is_permanent=True))
-
-
-def _newest(work: Pass, task: str) -> Attempt:
-    is_logits = isinstance(work.plan.tasks[task], LogitsJob)
-    return (work.store.logits(task).attempts() if is_logits else work.store.attempts(task))[-1]
+    attempt, failure = work.latest_attempt(task), work.failures[task]
+    if attempt is not None:
+        attempt.write_failure(replace(failure, reason=f"{ALONE}: {failure.reason}", is_permanent=True))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from sweeps.admission import Ledger
 from sweeps.board import Phase
 from sweeps.estimates import Estimates, Kind, Place, kind_of, kind_of_logits
-from sweeps.frontier import Frontier
+from sweeps.frontier import Claim, Frontier
 from sweeps.logits_job import LogitsJob
 from sweeps.plan import Plan, Task, blocked_by
 from sweeps.progress import Progress
@@ -17,7 +16,8 @@ from sweeps.resources import Resources
 from sweeps.time_limit import always
 from trainers.errors import ResourceError
 from trainers.execution import Execution
-from trainers.result import Cause, Failure
+from trainers.leases import Alone, Leasing
+from trainers.result import Cause, Failure, Result
 from trainers.space import is_full, room_bytes
 from trainers.spec import Role
 from trainers.storage import Attempt, Store, now
@@ -37,7 +37,7 @@ GIVEN_UP = (Cause.MEMORY, Cause.DISK, Cause.HUNG)
 class Setup:
     """How a sweep is carried out; nothing here changes a number. `estimates` decide what starts first.
 
-    `readers` are the runs whose teachers' logits are written for them.
+    `readers` are the runs whose teachers' logits are written for them, `driver` is the token of whoever starts them.
     """
 
     resources: Mapping[Role, Resources]
@@ -50,6 +50,7 @@ class Setup:
     reads_logits: bool = True
     deterministic: bool = False
     readers: Collection[str] = ()
+    driver: str = ""
 
     def request(self, job: Task) -> Resources:
         """What a job asks for; logits as many CPUs as those who read them, whose last bits threads may change."""
@@ -68,6 +69,7 @@ class Setup:
             plugins=self.plugins,
             reads_logits=self.reads_logits,
             deterministic=self.deterministic,
+            driver=self.driver,
         )
 
     def place(self, job: Task) -> Place:
@@ -115,7 +117,8 @@ class Setup:
 class Pass:
     """The jobs of one pass, and what becomes of each, as the store tells.
 
-    `later` are jobs of passes to come: those that a failure blocks are shown as such at once.
+    `later` are jobs of passes to come: those that a failure blocks are shown as such at once. `elsewhere` are the jobs
+    that another driver was found to be at, `started` those that were not.
     """
 
     def __init__(
@@ -127,20 +130,22 @@ class Pass:
         progress: Progress,
         may_start: Callable[[Task], bool] = always,
         later: Iterable[str] = (),
+        leases: Leasing | None = None,
     ) -> None:
-        self.done: set[str] = set()
+        self.done, self.started, self.elsewhere = set[str](), set[str](), set[str]()
         self.failures: dict[str, Failure] = {}
         self.most_at_once, self._running = 0, set[str]()
+        self._leases: Leasing = leases or Alone()
         self._shown = to_run | set(later)
         self.plan, self.to_run, self.store, self.setup, self._progress = plan, to_run, store, setup, progress
         self._may_start = may_start
         self._num_attempts_before: dict[str, int] = {}
 
     def frontier(self) -> Frontier:
-        """A fresh frontier over the jobs of this pass."""
+        """A fresh frontier over the jobs of this pass that are not done."""
         setup, tasks = self.setup, self.plan.tasks
         return Frontier(
-            [task for task in tasks if task in self.to_run],
+            [task for task in tasks if task in self.to_run - self.done],
             {task: tasks[task].parents for task in self.to_run},
             lambda task: setup.request(tasks[task]),
             Ledger(setup.machines),
@@ -148,16 +153,31 @@ class Pass:
             wants=self.plan.wishes,
             max_concurrent=setup.max_concurrent,
             may_start=lambda task: self._may_start(tasks[task]),
+            claim=self.claim,
         )
 
     def can_start(self) -> bool:
-        """Whether any job could start at present; not so when the time is up."""
+        """Whether any job could start at present; not so when the time is up, or other drivers are at them all."""
         return self.frontier().start_next() is not None
+
+    def claim(self, run: str) -> Claim:
+        """Take the lease of a job that could start, unless another driver has it, or has finished the job since."""
+        if not self._leases.take(run):
+            self.elsewhere.add(run)
+            return Claim.ELSEWHERE
+        result = None if isinstance(self.plan.tasks[run], LogitsJob) else self.store.state(run).result
+        if result is None:
+            return Claim.OURS
+        self._leases.release(run)
+        self._progress.ended(run, Phase.DONE, f"by another driver: {in_words(result)}")
+        self.done.add(run)
+        return Claim.DONE
 
     def on_start(self, run: str) -> None:
         """A job was given its resources."""
         self._running.add(run)
         self.most_at_once = max(self.most_at_once, len(self._running))
+        self.started.add(run)
         self._num_attempts_before[run] = len(self._attempts(run))
         self._progress.started(run)
 
@@ -169,15 +189,13 @@ class Pass:
         """Whether the job was done; tells the progress, and of a failure what it blocks."""
         self._running.discard(run)
         done, failure = self._outcome(run)
+        self._leases.release(run)
         if failure is None:
             self._progress.ended(run, Phase.DONE, done)
             self.done.add(run)
             return True
         self.failures[run] = failure
-        self._progress.ended(run, Phase.FAILED, failure.reason)
-        for child, blocker in blocked_by(self.plan, [run]).items():
-            if child in self._shown:
-                self._progress.ended(child, Phase.BLOCKED, f"by {self.plan.tasks[blocker].name}")
+        show_failure(self._progress, self.plan, run, failure, self._shown)
         return False
 
     def on_death(self, run: str, cause: Cause) -> bool:
@@ -185,10 +203,10 @@ class Pass:
 
         So it is where it or its watchdog said why, and where memory was short, which it would be again.
         """
-        has_begun = len(self._attempts(run)) > self._num_attempts_before.get(run, 0)
-        failure = self._attempts(run)[-1].failure() if has_begun else None
+        latest = self.latest_attempt(run)
+        failure = None if latest is None else latest.failure()
         if failure is None and cause is Cause.MEMORY:
-            failure = self._record_crash(run, None, has_begun, cause)
+            failure = self._record_crash(run, None, cause)
         return failure is not None and failure.cause in GIVEN_UP
 
     @property
@@ -198,36 +216,57 @@ class Pass:
 
     def _outcome(self, run: str) -> tuple[str, Failure | None]:
         """How a job ended, in words; why, if it failed."""
-        has_begun = len(self._attempts(run)) > self._num_attempts_before.get(run, 0)
+        corrupt, latest = None, self.latest_attempt(run)
         if isinstance(self.plan.tasks[run], LogitsJob):
-            folder, before = self.store.logits(run), self._num_attempts_before.get(run, 0)
-            if any(folder.finished_at(attempt) for attempt in folder.attempts()[before:]):
-                return "written", None  # by whomever: another driver may write the same set
-            failure = folder.failure() if has_begun else None
-            return "", failure or self._record_crash(run, None, has_begun=False)
-        state = self.store.state(run)
-        if state.result is None:
-            return "", (state.failure if has_begun else None) or self._record_crash(run, state.corrupt, has_begun)
-        test = state.result.test_accuracy
-        shown = "" if test is None else f", test {test:.1%}"
-        return f"validation {state.result.best_validation_accuracy:.1%}{shown}", None
+            if latest is not None and self.store.logits(run).finished_at(latest):
+                return "written", None
+        else:
+            state = self.store.state(run)
+            if state.result is not None:
+                return in_words(state.result), None
+            corrupt = state.corrupt
+        failure = None if latest is None else latest.failure()
+        return "", failure or self._record_crash(run, corrupt)
+
+    def latest_attempt(self, run: str) -> Attempt | None:
+        """The newest that this start of a job has made; one of another driver is none of ours."""
+        return next(reversed(self._attempts(run)[self._num_attempts_before.get(run, 0) :]), None)
 
     def _attempts(self, run: str) -> tuple[Attempt, ...]:
+        """Those of this driver, oldest first."""
         is_logits = isinstance(self.plan.tasks[run], LogitsJob)
-        return self.store.logits(run).attempts() if is_logits else self.store.attempts(run)
+        every = self.store.logits(run).attempts() if is_logits else self.store.attempts(run)
+        return tuple(attempt for attempt in every if attempt.driver == self.setup.driver)
 
-    def _record_crash(self, run: str, corrupt: str | None, has_begun: bool, cause: Cause = Cause.MACHINE) -> Failure:
-        """A worker that died could not say why; say so in its place."""
+    def _begin_attempt(self, run: str) -> Attempt:
         is_logits = isinstance(self.plan.tasks[run], LogitsJob)
-        begin = self.store.logits(run).begin_attempt if is_logits else partial(self.store.begin_attempt, run)
+        driver = self.setup.driver
+        return self.store.logits(run).begin_attempt(driver) if is_logits else self.store.begin_attempt(run, driver)
+
+    def _record_crash(self, run: str, corrupt: str | None, cause: Cause = Cause.MACHINE) -> Failure:
+        """A worker that died could not say why; say so in its place."""
         cause = Cause.DISK if room_bytes(self.store.root) <= 0 else cause
         reason = corrupt or DEATHS[cause]
         failure = Failure(reason=reason, is_permanent=False, log_path="", failed_at=now(), cause=cause)
         try:
-            attempt = self._attempts(run)[-1] if has_begun else begin()
+            attempt = self.latest_attempt(run) or self._begin_attempt(run)
             failure = replace(failure, log_path=str(attempt.log_file))
             attempt.write_failure(failure)
         except OSError as error:
             if not is_full(error):
                 raise
         return failure
+
+
+def in_words(result: Result) -> str:
+    """What came out of a run."""
+    test = result.test_accuracy
+    return f"validation {result.best_validation_accuracy:.1%}" + ("" if test is None else f", test {test:.1%}")
+
+
+def show_failure(progress: Progress, plan: Plan, run: str, failure: Failure, shown: Collection[str]) -> None:
+    """Tell of a failure, and which of the jobs that are `shown` it blocks."""
+    progress.ended(run, Phase.FAILED, failure.reason)
+    for child, blocker in blocked_by(plan, [run]).items():
+        if child in shown:
+            progress.ended(child, Phase.BLOCKED, f"by {plan.tasks[blocker].name}")

@@ -200,12 +200,13 @@ def _check_names(jobs: Iterable[Job]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """Whether a job will run, and why."""
+    """Whether a job will run, and why. One that starts over `replaces` the result of an attempt, if it had any."""
 
     job: Job
     will_run: bool
     reason: str
     starts_over: bool = False
+    replaces: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,7 +233,8 @@ def decide(
     for job in plan.jobs:
         state = states[job.id]
         if job.id in wishes.forced:
-            decision = Decision(job=job, will_run=True, reason="forced", starts_over=True)
+            replaces = None if state.result is None else state.result.attempt
+            decision = Decision(job=job, will_run=True, reason="forced", starts_over=True, replaces=replaces)
         elif state.result is None:
             decision = Decision(job=job, will_run=True, reason=_why_unfinished(job, state, earlier.get(job.name)))
         else:
@@ -240,7 +242,8 @@ def decide(
             parent_runs = any(decisions[parent].will_run for parent in job.parents)
             is_again = wishes.reruns_changed and bool(changed or parent_runs)
             reason = "; ".join(["done", *changed]) if not is_again else "; ".join(changed) or "parent retrained"
-            decision = Decision(job=job, will_run=is_again, reason=reason, starts_over=is_again)
+            replaces = state.result.attempt if is_again else None
+            decision = Decision(job=job, will_run=is_again, reason=reason, starts_over=is_again, replaces=replaces)
         decisions[job.id] = decision
     return decisions
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from sweeps.request import SweepRequest
 from sweeps.weights import find_weights
 from trainers import plugins
 from trainers.errors import CorruptFileError, PlanError, PluginError, SpecError
+from trainers.leases import DriverRecord
 from trainers.plugin_folder import read_folder, use
 from trainers.plugins import Kind
 from trainers.prepare import DataRequest, parse_data, prepare, prepared
@@ -233,11 +234,26 @@ def left_to_run(sweep: Sweep, store: Store, say: Callable[[str], None]) -> dict[
     return left
 
 
-def set_aside_stale(store: Store, decisions: dict[str, Decision]) -> None:
-    """Put out of the way what must start over: children first, so that a kill in between leaves no child stale."""
+def set_aside_stale(store: Store, decisions: dict[str, Decision], busy: Collection[str] = ()) -> None:
+    """Put out of the way what must start over: children first, so that a kill in between leaves no child stale.
+
+    What another driver is at (`busy`) starts over already, and what it has made since the decision is new.
+    """
     for run, decision in reversed(decisions.items()):
-        if decision.starts_over or store.state(run).corrupt is not None:
-            store.set_aside(run)
+        is_stale = decision.starts_over and run not in busy
+        if is_stale or store.state(run).corrupt is not None:
+            store.set_aside(run, decision.replaces)
+
+
+def refuse_disturbing(plan: Plan, decisions: dict[str, Decision], holders: Mapping[str, DriverRecord]) -> None:
+    """PlanError if something that must start over is a parent of what another driver is at."""
+    for run, decision in decisions.items():
+        disturbed = sorted((plan.descendants([run]) - {run}).intersection(holders))
+        if decision.replaces is not None and disturbed:
+            raise PlanError(
+                f"{decision.job.name} cannot start over now: {plan.tasks[disturbed[0]].name} needs it, and another "
+                f"driver on {holders[disturbed[0]].place} is at that; run again once it has ended"
+            )
 
 
 def _earlier_specs(store: Store, sweep: Sweep) -> dict[str, RunSpec]:

@@ -51,7 +51,7 @@ def train(store: Store, run: str, execution: Execution) -> Iterator[Step]:
     from trainers import loop
 
     spec = store.spec(run)
-    attempt = store.begin_attempt(run)
+    attempt = store.begin_attempt(run, execution.driver)
     with _failures_recorded(attempt, lambda: _set_damaged_parents_aside(store, spec.parents, attempt)):
         _use_plugins(store, execution)
         saved = store.state(run).num_epochs_saved
@@ -70,7 +70,7 @@ def _write_logits(store: Store, logits: str, execution: Execution) -> Iterator[S
     from trainers.teaching import write_logits
 
     folder = store.logits(logits)
-    attempt, teachers = folder.begin_attempt(), list[RunSpec]()
+    attempt, teachers = folder.begin_attempt(execution.driver), list[RunSpec]()
     with _failures_recorded(attempt, lambda: _set_damaged_parents_aside(store, teachers, attempt)):
         request = folder.request()
         teachers.append(request.spec.teacher)

@@ -38,6 +38,7 @@ PLANNING |= {"sweeps.frontier", "sweeps.graph", "sweeps.grid", "sweeps.jobs", "s
 RUNNING = {f"sweeps.{name}" for name in ("searcher", "execute", "passes", "serial", "trial", "sweep", "weights")}
 RUNNING |= {"sweeps.tries", "sweeps.progress", "sweeps.board", "sweeps.forecast", "sweeps.connect"}
 RUNNING |= {"sweeps.causes", "sweeps.space", "sweeps.memory", "sweeps.hanging"}
+RUNNING |= {"sweeps.company"}
 TORCH, IMAGES = {"torch", "torchvision", "safetensors"}, {"numpy", "PIL", "pyarrow"}
 TABLES = {"pandas", "pyarrow", "numpy", "scipy", "rich", "plotly", "matplotlib"}
 
@@ -114,6 +115,7 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.estimates": LANGUAGE | {"trainers.teacher_logits"},
     "sweeps.history": RECORDS | {"sweeps.estimates", "msgspec", "pyarrow"},
     "sweeps.forecast": set(),
+    "sweeps.company": {"sweeps.labels", "trainers.leases"},
     "sweeps.board": LANGUAGE | {"sweeps.plan", "sweeps.estimates"},
     "sweeps.context": RECORDS | {"sweeps.labels", "sweeps.plan", "sweeps.recipes"},
     "sweeps.grid": RECORDS | {"sweeps.labels", "sweeps.plan", "sweeps.recipes", "sweeps.context"},

@@ -94,14 +94,6 @@ class Attempt:
         self.save_log()
         write(self.folder / "failure.json", encode_record(msgspec.to_builtins(failure)))
 
-    def failure(self) -> Failure | None:
-        """Why this attempt failed; None if it did not, or cannot say."""
-        file = self.folder / "failure.json"
-        try:
-            return decode(file, Failure) if exists(file) else None
-        except CorruptFileError:
-            return None
-
     def write_file(self, name: str, content: bytes) -> FileRecord:
         """Write one of the run's files; the record goes into the result, before which `Store.finish` syncs the file."""
         write(self.folder / name, content, is_synced=False)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweeps.admission import Ledger, Machine
-from sweeps.frontier import Frontier
+from sweeps.frontier import Claim, Frontier
 from sweeps.resources import Resources
 
 REQUESTS = st.builds(Resources, cpus=st.sampled_from([0.5, 1.0, 2.0]), gpus=st.sampled_from([0.0, 0.25, 0.5, 1.0, 2.0]))
@@ -28,7 +28,9 @@ class Definition:
     requests: list[Resources]
     costs: list[int]
     machines: list[Machine]
+    claims: dict[int, Claim] = field(default_factory=dict)
     refused: set[int] = field(default_factory=set)
+    elsewhere: set[int] = field(default_factory=set)
     running: dict[int, tuple[Machine, list[int]]] = field(default_factory=dict)
     ok: set[int] = field(default_factory=set)
     lost: set[int] = field(default_factory=set)
@@ -39,7 +41,8 @@ class Definition:
 
     def start_next(self) -> int | None:
         urgent: Resources | None = None
-        waiting = [job for job in range(len(self.costs)) if job not in self.ok | self.lost | set(self.running)]
+        over = self.ok | self.lost | self.elsewhere | set(self.running)
+        waiting = [job for job in range(len(self.costs)) if job not in over]
         for job in sorted(waiting, key=lambda job: -self.path(job)):
             is_ready = self.parents[job] <= self.ok and self.wants[job] <= self.ok | self.lost
             if not is_ready or job in self.refused:
@@ -48,6 +51,9 @@ class Definition:
             able = [machine for machine in self.machines if urgent and machine.could_fit(urgent)]
             kept = max(able, key=lambda one: (sum(one.free_gpus), one.free_cpus), default=None)
             free = [machine for machine in self.machines if machine is not kept and machine.fits(request)]
+            if free and self.claims[job] is not Claim.OURS:
+                (self.ok if self.claims[job] is Claim.DONE else self.elsewhere).add(job)
+                return self.start_next()
             if free:
                 self.running[job] = free[0], free[0].take(request)
                 return job
@@ -74,6 +80,18 @@ class Definition:
             if parents & self.lost:
                 self.lost.add(child)
 
+    def check(self, job: int) -> None:
+        """A job that has started: not before what it needs, and on no more than there is."""
+        assert self.parents[job] <= self.ok and self.wants[job] <= self.ok | self.lost
+        assert all(machine.free_cpus >= 0 and min([0, *machine.free_gpus]) >= 0 for machine in self.machines)
+
+    def waits_for_elsewhere(self, job: int) -> bool:
+        above = self.parents[job] | self.wants[job]
+        return bool(above & self.elsewhere) or any(map(self.waits_for_elsewhere, above))
+
+
+CLAIMS = st.sampled_from([*[Claim.OURS] * 4, Claim.ELSEWHERE, Claim.DONE])
+
 
 @settings(max_examples=300, deadline=None)
 @given(st.data())
@@ -90,7 +108,8 @@ def test_the_heaps_start_the_same_jobs_in_the_same_order_as_the_definition(data:
     requests = [data.draw(st.sampled_from(palette)) for _ in range(size)]
     machines = data.draw(MACHINES)
     costs = [data.draw(st.integers(1, 5)) for _ in range(size)]
-    definition = Definition(parents, wants, requests, costs, [Machine(machine) for machine in machines])
+    claims = {job: data.draw(CLAIMS) for job in range(size)}
+    definition = Definition(parents, wants, requests, costs, [Machine(machine) for machine in machines], claims)
     frontier = Frontier(
         names,
         {str(job): {str(parent) for parent in up} for job, up in enumerate(parents)},
@@ -99,11 +118,14 @@ def test_the_heaps_start_the_same_jobs_in_the_same_order_as_the_definition(data:
         lambda run: costs[int(run)],
         wants={str(job): {str(wanted) for wanted in up} for job, up in enumerate(wants)},
         may_start=lambda run: int(run) not in definition.refused,
+        claim=lambda run: claims[int(run)],
     )
     while True:
         definition.refused = data.draw(st.just(set()) | st.sets(st.integers(0, size - 1), max_size=size))
         expected = definition.start_next()
         assert frontier.start_next() == (None if expected is None else str(expected))
+        if expected is not None:
+            definition.check(expected)
         if expected is None and not definition.running:
             break
         if expected is None or data.draw(st.booleans()):
@@ -111,6 +133,10 @@ def test_the_heaps_start_the_same_jobs_in_the_same_order_as_the_definition(data:
             definition.end(job, is_ok)
             frontier.end(str(job), is_ok=is_ok)
     assert frontier.num_running == 0
+    feasible = {job for job in range(size) if any(machine.could_fit(requests[job]) for machine in definition.machines)}
+    if not definition.refused and len(feasible) == size:
+        over = definition.ok | definition.lost | definition.elsewhere
+        assert all(definition.waits_for_elsewhere(job) for job in set(range(size)) - over), "nothing is lost"
 
 
 def test_what_is_only_wanted_and_fails_lets_its_child_start_and_so_does_what_its_failure_blocks() -> None:
