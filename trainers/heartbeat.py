@@ -38,6 +38,7 @@ def driving(store: Store, every: float = BEAT_SECONDS) -> Iterator[Leases]:
         over.set()
         thread.join()
         leases.release_all()
+        leases.remove_dead()
         with suppress(*FAULTS):  # without another beat it is stale
             store.remove_driver(record.token)
 
