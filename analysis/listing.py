@@ -11,11 +11,12 @@ from rich.table import Table
 from analysis.evidence import Evidence, read_store, status_of
 from analysis.inventory import known_runs
 from analysis.prune import KnownRun
-from analysis.words import age_text, clean, count_text, counted, size_text
+from analysis.words import age_text, count_text, counted, size_text
 from trainers.errors import PlanError
 from trainers.files import children, subfolders
 from trainers.removal import real_place, size_bytes
 from trainers.result import PlanRecord
+from trainers.shown import one_line
 from trainers.storage import Store
 from trainers.titles import data_title, model_title
 
@@ -62,11 +63,11 @@ def _run_table(
     for run in chosen:
         known, result = evidence[run], evidence[run].result
         table.add_row(
-            run[:length],
-            clean(f"{known.job.label}@{known.job.seed}" if known.job else "(in no plan)"),
+            one_line(run[:length]),
+            one_line(f"{known.job.label}@{known.job.seed}" if known.job else "(in no plan)"),
             known.job.role.value if known.job else "",
-            clean(model_title(known.spec.model)) if known.spec else "?",
-            clean(title(known.spec.data)) if known.spec else "?",
+            one_line(model_title(known.spec.model)) if known.spec else "?",
+            one_line(title(known.spec.data)) if known.spec else "?",
             status_of(run, evidence),
             f"{100 * result.best_validation_accuracy:.2f}" if result else "",
             count_text(result.num_params if result else None),
@@ -86,8 +87,8 @@ def _totals(store: Store) -> Iterator[str]:
     for name in subfolders(store.root):
         folder = store.root / name
         number = sum(path.name != "requests" and not path.name.startswith(".") for path in children(folder))
-        yield f"{clean(folder.name):10} {counted(number, 'entry', 'entries'):>14}  {size_text(size_bytes(folder)):>9}"
-    yield f"{'in all':10} {'':14}  {size_text(size_bytes(real_place(store.root))):>9}  {store.root}"
+        yield f"{one_line(name):10} {counted(number, 'entry', 'entries'):>14}  {size_text(size_bytes(folder)):>9}"
+    yield f"{'in all':10} {'':14}  {size_text(size_bytes(real_place(store.root))):>9}  {one_line(store.root)}"
 
 
 def print_plans(store: Store) -> None:
@@ -99,7 +100,7 @@ def print_plans(store: Store) -> None:
         done = sum(evidence[job.run_id].result is not None for job in plan.jobs)
         moment = plan.planned_at[:16].replace("T", " ")
         names = (plan.plan_id, moment, plan.sweep, plan.data_name)
-        table.add_row(*map(clean, names), str(len(plan.jobs)), str(done), clean(plan.command))
+        table.add_row(*map(one_line, names), str(len(plan.jobs)), str(done), one_line(plan.command))
     print_table(table)
 
 
@@ -114,5 +115,5 @@ def make_table(titles: Sequence[str], numbers: Sequence[str]) -> Table:
 
 def print_table(table: Table) -> None:
     """As wide as the terminal; a file or a pipe has no width."""
-    console = Console(markup=False, highlight=False)
-    (console if console.is_terminal else Console(width=WIDTH_OF_A_FILE, markup=False, highlight=False)).print(table)
+    width = None if Console().is_terminal else WIDTH_OF_A_FILE
+    Console(width=width, markup=False, highlight=False, emoji=False).print(table)

@@ -22,6 +22,7 @@ from analysis.reference import published
 from analysis.tables import RUNS_SCHEMA, STATUSES, Row, count_line, from_frame, table_rows, to_list
 from analysis.words import counted
 from trainers.result import Status
+from trainers.shown import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -243,9 +244,7 @@ def _name(row: Row) -> str:
 
 
 def _clean(value: str | None) -> str:
-    """One line without control characters: a terminal obeys some of them."""
-    text = " ".join((value or "").split())
-    return "".join(character if character.isprintable() else "?" for character in text)
+    return one_line(value or "")
 
 
 def _number(value: int | None) -> str:
@@ -299,4 +298,4 @@ def _markdown_row(cells: Sequence[str], *, is_plain: bool = False) -> str:
 
 def _escape_markdown(text: str) -> str:
     """Text as text: no cell border, no link, no emphasis, no HTML."""
-    return "".join(f"\\{character}" if character in r"\`*[]<>|" else character for character in text)
+    return "".join(f"\\{character}" if character in r"\`*[]<>|&~" else character for character in text)

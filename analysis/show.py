@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from analysis.evidence import Evidence, status_of
-from analysis.words import clean, size_text
+from analysis.words import size_text
 from trainers.attempt import Attempt
 from trainers.fields import flatten
 from trainers.find_plugins import find_plugins
 from trainers.removal import files_below, size_bytes
+from trainers.shown import one_line
 from trainers.spec import RunSpec, run_id
 from trainers.storage import Store
 
@@ -25,9 +26,9 @@ def show_lines(store: Store, run: str, evidence: Mapping[str, Evidence]) -> Iter
     name = f" {known.job.label}@{known.job.seed} ({known.job.role.value})" if known.job else ""
     yield f"run {run}{name}: {status_of(run, evidence)}, {size_text(size_bytes(store.run_folder(run)))}"
     yield f"folder  {store.run_folder(run)}"
-    yield from (f"PROBLEM {clean(problem)}" for problem in (*known.problems, *known.curve_problems))
+    yield from (f"PROBLEM {one_line(problem)}" for problem in (*known.problems, *known.curve_problems))
     if known.state.failure is not None and known.result is None:
-        yield f"FAILED  {clean(known.state.failure.reason)}"
+        yield f"FAILED  {one_line(known.state.failure.reason)}"
     if known.spec is not None:
         yield from _section("spec", _own_fields(known.spec))
         yield from _section("parents", _parents(known.spec, evidence)) if known.spec.parents else ()
@@ -63,7 +64,7 @@ def log_lines(run: str, known: Evidence) -> Iterator[str]:
     except FileNotFoundError:
         yield "(no log: the attempt wrote none, or wrote it on another machine)"
     if known.state.failure is not None:
-        yield f"FAILED: {clean(known.state.failure.reason)}"
+        yield f"FAILED: {one_line(known.state.failure.reason)}"
 
 
 def _section(title: str, fields: Mapping[str, Any]) -> Iterator[str]:
@@ -108,4 +109,4 @@ def _plain(value: Any, without: tuple[str, ...] = ()) -> dict[str, Any]:
 
 
 def _value(value: Any) -> str:
-    return clean(f"{value:.6g}" if isinstance(value, float) else str(value))
+    return one_line(f"{value:.6g}" if isinstance(value, float) else str(value))

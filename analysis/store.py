@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from analysis.command import existing_store, exit_code
 from analysis.evidence import read_store
@@ -13,11 +13,11 @@ from analysis.listing import make_table, print_plans, print_runs, print_table
 from analysis.prune import Wishes
 from analysis.show import log_lines, show_lines
 from analysis.verify import parts
-from analysis.words import age_text, clean, counted, parse_age, size_text
+from analysis.words import age_text, counted, parse_age, size_text
 from trainers.errors import SpecError
 from trainers.find_run import find_run
 from trainers.removal import remove
-from trainers.shown import Parser
+from trainers.shown import Parser, one_line, printable
 from trainers.storage import Store
 
 
@@ -79,12 +79,17 @@ def _list(store: Store, options: argparse.Namespace) -> None:
 
 
 def _show(store: Store, options: argparse.Namespace) -> None:
-    print("\n".join(show_lines(store, find_run(store, options.run), read_store(store))))
+    _print(show_lines(store, find_run(store, options.run), read_store(store)))
 
 
 def _log(store: Store, options: argparse.Namespace) -> None:
     run = find_run(store, options.run)
-    print("\n".join(log_lines(run, read_store(store)[run])))
+    _print(log_lines(run, read_store(store)[run]))
+
+
+def _print(lines: Iterable[str]) -> None:
+    """Lines that may hold anything, as a log does."""
+    print("\n".join(map(printable, lines)))
 
 
 def _prune(store: Store, options: argparse.Namespace) -> None:
@@ -92,7 +97,8 @@ def _prune(store: Store, options: argparse.Namespace) -> None:
     items = pruning.items
     table = make_table(("what", "name", "size", "age", "why"), ("size", "age"))
     for item in items:
-        table.add_row(item.kind, clean(item.name), size_text(item.size_bytes), age_text(item.age_seconds), item.why)
+        size, age = size_text(item.size_bytes), age_text(item.age_seconds)
+        table.add_row(item.kind, one_line(item.name), size, age, one_line(item.why))
     if items:
         print_table(table)
     if pruning.num_spared_by_plans:
@@ -143,7 +149,7 @@ def _verify(store: Store) -> int:
     found = [problem for part in bar for problem in part.check()]
     for problem in found:
         note = "note: " if problem.is_note else ""
-        print(clean(f"{note}{problem.about}: {problem.what}; {problem.to_do}"))
+        print(one_line(f"{note}{problem.about}: {problem.what}; {problem.to_do}"))
     num_damaged = sum(not problem.is_note for problem in found)
     print(f"{counted(len(everything), 'thing')} verified, {counted(num_damaged, 'problem')}")
     return num_damaged

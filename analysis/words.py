@@ -1,4 +1,4 @@
-"""Bytes, ages and counts as a person reads and writes them, and text that is safe on a terminal."""
+"""Bytes, ages and counts as a person reads and writes them."""
 
 from __future__ import annotations
 
@@ -50,9 +50,3 @@ def parse_age(text: str) -> float:
     if not 0 <= seconds < math.inf:
         raise SpecError(f"--older-than {text!r} is not an age; write for example 30d, 12h or 90min")
     return seconds
-
-
-def clean(text: str) -> str:
-    """One line without control characters: a terminal obeys some of them."""
-    line = " ".join(text.split())
-    return "".join(character if character.isprintable() else "?" for character in line)

@@ -24,6 +24,7 @@ from analysis.api import gather, rank
 from sweeps.labels import num_jobs
 from sweeps.request import Options, read_options
 from trainers.errors import DamagedDataError, SpecError, StoreError
+from trainers.shown import one_line
 from trainers.storage import Store
 from trainers.texts import check_text
 
@@ -206,6 +207,6 @@ def _check_folder(root: Path) -> None:
 def _say(message: str) -> None:
     """Print; once nobody reads any more (`| head`), silently, and the sweep goes on."""
     try:
-        print(message, flush=True)
+        print(one_line(message), flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from sweeps.board import Board, Line, Phase
 from sweeps.forecast import Forecasts, format_seconds
+from trainers.shown import one_line
 
 STYLES = {Phase.DONE: "green", Phase.RUNNING: "cyan", Phase.FAILED: "bold red", Phase.BLOCKED: "yellow"}
 
@@ -108,7 +109,7 @@ class LiveTable:
         for line in lines:
             table.add_row(*_cells(line, self._board.job_seconds_left(line.job.id), width))
         failed = [line for line in self._board.lines.values() if line.phase is Phase.FAILED]
-        reasons = [Text(f"{line.job.name}: {line.note}", style=STYLES[Phase.FAILED]) for line in failed[:3]]
+        reasons = [Text(one_line(f"{line.job.name}: {line.note}"), style=STYLES[Phase.FAILED]) for line in failed[:3]]
         return Group(table, *reasons, Text(self._totals(len(self._board.lines) - len(lines)), style="bold"))
 
     def _totals(self, num_hidden: int) -> str:
@@ -126,6 +127,7 @@ def _most_interesting(lines: list[Line], most: int) -> list[Line]:
 
 def shown_name(name: str, width: int) -> str:
     """A job's name for a table of this width: that of a grid's point on two lines where it would take half of it."""
+    name = one_line(name)
     return name.replace("/", "/\n  ") if len(name) > width // 2 else name
 
 

@@ -19,6 +19,7 @@ from sweeps.recipes import RECIPES
 from trainers import plugins
 from trainers.plugin_folder import read_folder, use
 from trainers.plugins import Kind
+from trainers.shown import one_line, printable
 from trainers.texts import check_text
 
 WIDTH_OF_A_FILE = 1000
@@ -45,7 +46,7 @@ def show_plan(planned: Planned, console: Console) -> None:
         table.add_row(*first, *params, *last)
     console.print(table)
     for line in _notes(planned):
-        print(line)
+        print(one_line(line))
 
 
 def _cells(planned: Planned, decision: Decision, width: int) -> tuple[list[Text], list[Text]]:
@@ -56,9 +57,9 @@ def _cells(planned: Planned, decision: Decision, width: int) -> tuple[list[Text]
     seconds = planned.outlook.seconds.get(job.id)
     takes = "" if seconds is None else f"~{format_seconds(seconds)}"
     also = f"; also: {', '.join(job.also)}" if job.also else ""
-    return [Text(shown_name(job.name, width)), Text(job.role.value), Text(parents), Text(takes)], [
+    return [Text(shown_name(job.name, width)), Text(job.role.value), Text(one_line(parents)), Text(takes)], [
         verdict,
-        Text(decision.reason + also),
+        Text(one_line(decision.reason + also)),
     ]
 
 
@@ -106,9 +107,10 @@ def show_list(plugin_folder: str | None) -> None:
             text = plugins.docstring(kind, name)
             yours = f" (yours: {plugins.source_file(kind, name)})" if plugins.is_users_own(kind, name) else ""
             if kind is Kind.SWEEP:
-                print(f"  {name}{yours}\n{textwrap.indent(text, '    ')}\n")
+                lines = "\n".join(map(printable, textwrap.indent(text, "    ").splitlines()))
+                print(f"  {one_line(name + yours)}\n{lines}\n")
             else:
-                print(f"  {name:16} {(text.splitlines() or [''])[0]}{yours}")
+                print(printable(f"  {name:16} {(text.splitlines() or [''])[0]}{yours}"))
     print("recipes (sweeps/recipes.py):")
     for name, recipe in RECIPES.items():
         print(f"  {name:16} {recipe.about}")

@@ -224,3 +224,19 @@ def test_the_name_of_a_grids_point_takes_two_lines_where_it_would_take_half_of_a
         assert any(line.startswith("temperature=4,weight=0.5@0") for line in lines) is is_broken
         assert any(line.startswith("student_kd_pretrained/temperature=4") for line in lines) is not is_broken
         assert any(line.startswith("other@0") and "waiting" in line for line in lines)
+
+
+def test_a_hostile_name_and_note_are_shown_as_text(make_job: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    from sweeps.api import _say
+
+    job = make_job("[red]\x1b[2Jx\nforged")
+    board = Board(make_plan([job]), (), num_slots=1, epoch_seconds=epoch_cost, kind=kind)
+    progress = BoardProgress(board, _say)
+    progress.started(job.id)
+    progress.ended(job.id, Phase.FAILED, "no\r\x1b]0;owned\a\u202e")
+    shown = io.StringIO()
+    console = Console(width=100, file=shown, force_terminal=False)
+    console.print(LiveTable(board, console).render())
+    for text in (capsys.readouterr().out, shown.getvalue()):
+        assert "[red]?[2Jx forged" in text and "no ?]0;owned??" in text
+        assert all(line.isprintable() for line in text.split("\n"))
