@@ -303,13 +303,22 @@ def children(folder: Place) -> list[Place]:
     return list(folder.iterdir())
 
 
+def entry_is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is one, or a link to one; a link that leads to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 def subfolders(folder: Place) -> list[str]:
     """Names of the folders in a folder, sorted, but for hidden ones (unfinished work); [] if it is not there."""
     if isinstance(folder, RemotePath):
         return [name for name in folder.subfolders() if not name.startswith(".")]
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+            names = [entry.name for entry in entries if not entry.name.startswith(".") and entry_is_folder(entry)]
+            return sorted(names)
     except (FileNotFoundError, NotADirectoryError):
         return []
 

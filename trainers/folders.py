@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import numpy as np
 from PIL import Image
 
 from trainers.errors import DataError
+from trainers.files import entry_is_folder
 from trainers.files import subfolders as folder_names
-from trainers.images import RawData, decode_image
+from trainers.images import MAX_FILE_BYTES, RawData, decode_image
 from trainers.result import Split
 from trainers.spec import digest_of
 
@@ -30,7 +32,6 @@ SPLIT_WORDS = {
 }
 NO_PICTURES = (".txt", ".md", ".json", ".csv", ".xml", ".yaml", ".yml", ".db", ".ini")
 """Notes beside pictures. Any other file that is not hidden counts as a picture, and must be one."""
-MAX_FILE_BYTES = 2**28
 
 Files = Mapping[Split, list[tuple[int, Path]]]
 """Per split: label (-1: none) and file of every picture."""
@@ -73,8 +74,10 @@ def subfolders(folder: Path) -> list[Path]:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """Files right in a folder that must be pictures, by name."""
-    return sorted(Path(entry) for entry in os.scandir(folder) if entry.is_file() and _may_be_picture(entry.name))
+    """What lies right in a folder and must be pictures, by name: pipes and links that lead nowhere are among them."""
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if _may_be_picture(entry.name) and not entry_is_folder(entry)]
+    return sorted(folder / name for name in names)
 
 
 def files_below(folder: Path) -> list[Path]:
@@ -97,8 +100,16 @@ def _may_be_picture(name: str) -> bool:
 
 def identity_of(files: Iterable[Path]) -> str:
     """Digest of names, sizes and times: changes whenever the files do, without reading them."""
-    stats = ((file, file.stat()) for file in files)
-    return digest_of([[os.path.abspath(file), stat.st_size, stat.st_mtime_ns] for file, stat in stats])
+    stats = ((file, _stat(file)) for file in files)
+    return digest_of([[os.path.abspath(file), found.st_size, found.st_mtime_ns] for file, found in stats])
+
+
+def _stat(file: Path) -> os.stat_result:
+    """Of a file, or of a link that leads nowhere or to itself."""
+    try:
+        return file.stat()
+    except OSError:
+        return file.lstat()
 
 
 def raw_data(root: Path, class_names: tuple[str, ...], files: Files, origin: str) -> RawData:
@@ -116,7 +127,12 @@ def raw_data(root: Path, class_names: tuple[str, ...], files: Files, origin: str
 
 def _decode(file: Path, name: str) -> Image.Image:
     try:
-        size_bytes = file.stat().st_size
+        found = file.stat()
+        if not stat.S_ISREG(found.st_mode):  # reading a pipe or a device may never end
+            raise DataError(f"image {name} cannot be read (it is no file)")
+        size_bytes = found.st_size
+        if not size_bytes:  # nor may what the kernel says in files without a size
+            raise DataError(f"image {name} cannot be read (it is empty)")
         if size_bytes > MAX_FILE_BYTES:
             raise DataError(f"image {name} cannot be read ({size_bytes} bytes; at most {MAX_FILE_BYTES})")
         return decode_image(file.read_bytes(), name)

@@ -19,7 +19,13 @@ from trainers.errors import DataError
 from trainers.result import Split
 
 MAX_PIXELS = 64_000_000
-"""Pictures that declare more are refused before they are decoded (a decompression bomb, not a photo)."""
+"""8,000 x 8,000. Pictures that declare more are refused before they are decoded (a decompression bomb, or a panorama):
+so many take half a gigabyte while they are decoded, and every processor decodes one."""
+MAX_FILE_BYTES = 2**28
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""Data sets come in these. Pillow knows thirty more, seldom tested; one of them, EPS, is a program to run."""
+_STRIP_PIXELS = 2**20
+"""What is worked out at a time, so that a large picture takes little memory besides its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +66,25 @@ _DECODER_ERRORS = (
 
 def decode_image(content: bytes, name: str) -> Image.Image:
     """The picture as RGB, upright, transparency over white; DataError names what cannot be read."""
-    with decoding(name), Image.open(io.BytesIO(content)) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise DataError(f"image {name} declares {image.width} x {image.height} pixels; at most {MAX_PIXELS}")
-        return upright_rgb(image)
+    if len(content) > MAX_FILE_BYTES:
+        raise DataError(f"image {name} cannot be read ({len(content)} bytes; at most {MAX_FILE_BYTES})")
+    with decoding(name):
+        with _pillows_limit(None):  # ours names width and height
+            image = Image.open(io.BytesIO(content), formats=FORMATS)
+        with image:
+            if image.width * image.height > MAX_PIXELS:
+                raise DataError(f"image {name} declares {image.width} x {image.height} pixels; at most {MAX_PIXELS}")
+            return upright_rgb(image)
+
+
+@contextmanager
+def _pillows_limit(most: int | None) -> Iterator[None]:
+    """Pillow's own check of what a picture or one of its frames declares, which knows no limit per call."""
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, most
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
@@ -75,7 +96,7 @@ def upright_rgb(image: Image.Image) -> Image.Image:
 def decoding(name: str) -> Iterator[None]:
     """Whatever a decoder raises becomes a DataError that names the picture."""
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _pillows_limit(MAX_PIXELS // 2):  # it refuses twice as many
             warnings.simplefilter("ignore")  # of bombs (our limit is an error) and of what was read nevertheless
             yield
     except DataError:
@@ -92,20 +113,42 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGBa":  # colours that are multiplied by their opacity already
         image = image.convert("RGBA")
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA"):
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
+        return _over_white(image)
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """Parts of a picture from the top to the bottom, and where they begin."""
+    rows = max(1, _STRIP_PIXELS // max(1, image.width))
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(image.height, top + rows)))
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    seen = Image.new("RGB", image.size)
+    for top, strip in _strips(image):
+        strip = strip.convert("RGBA")
+        white = Image.new("RGBA", strip.size, "white")
+        seen.paste(Image.alpha_composite(white, strip).convert("RGB"), (0, top))
+    return seen
 
 
 def _to_grey(image: Image.Image) -> Image.Image:
     """8 bits of 16 or of floating point; a value that is declared transparent becomes white."""
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-    white = max(values.max(), 65535.0 if image.mode.startswith("I") else 1.0)
-    levels = (values * (255.0 / white)).clip(0, 255).round()
-    if isinstance(transparent := image.info.get("transparency"), int):
-        levels[values == transparent] = 255
-    return Image.fromarray(levels.astype(np.uint8))
+    brightest = max((float(_values(strip).max()) for _, strip in _strips(image)), default=0.0)
+    white = max(brightest, 65535.0 if image.mode.startswith("I") else 1.0)
+    transparent, grey = image.info.get("transparency"), Image.new("L", image.size)
+    for top, strip in _strips(image):
+        values = _values(strip)
+        levels = (values * (255.0 / white)).clip(0, 255).round()
+        if isinstance(transparent, int):
+            levels[values == transparent] = 255
+        grey.paste(Image.fromarray(levels.astype(np.uint8)), (0, top))
+    return grey
+
+
+def _values(image: Image.Image) -> npt.NDArray[np.float64]:
+    return np.nan_to_num(np.asarray(image, dtype=np.float64))
 
 
 def resized(image: Image.Image, resize: Resize, size: int) -> npt.NDArray[np.uint8]:

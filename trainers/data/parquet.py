@@ -27,6 +27,13 @@ from trainers.result import Split
 PRETRAINED = "imagenet"
 SOURCE_DATA = None
 
+MAX_ROWS = 20_000_000
+"""ImageNet-21k has 14 million pictures, in thousands of files."""
+MAX_GROUP_BYTES = 2**32
+"""One is read at a time; Hugging Face's have a hundred pictures or a few hundred megabytes."""
+MAX_CLASSES = 100_000
+"""ImageNet-21k has 21,841."""
+
 IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMN = "label"
 
@@ -67,6 +74,7 @@ class _Shard:
         try:
             self._parquet = pq.ParquetFile(file)
             schema = self._parquet.schema_arrow
+            _check_size(file, self._parquet.metadata)
             self._image_column = _image_column(file, schema)
             table = self._parquet.read(columns=[LABEL_COLUMN])
         except (pa.ArrowException, OSError) as error:
@@ -100,6 +108,15 @@ class _Shard:
         return self._pictures[row - (int(self._ends[group - 1]) if group else 0)].as_py()
 
 
+def _check_size(file: Path, metadata: pq.FileMetaData) -> None:
+    """DataError before more is read than any data set has: a few bytes can stand for thousands of millions of rows."""
+    if metadata.num_rows > MAX_ROWS:
+        raise DataError(f"{file} has {metadata.num_rows} rows; at most {MAX_ROWS}")
+    groups = [metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)]
+    if max(groups, default=0) > MAX_GROUP_BYTES:
+        raise DataError(f"{file} has row groups of {max(groups)} bytes; at most {MAX_GROUP_BYTES}")
+
+
 def _unreadable(file: Path, error: Exception) -> DataError:
     return DataError(f"{file} is not a readable Parquet file: {' '.join(str(error).split())}")
 
@@ -109,8 +126,11 @@ def _files(path: str | None) -> list[Path]:
         raise DataError("parquet needs a path; write --data parquet:PATH (one file or a folder of shards)")
     root = Path(path).expanduser()
     files = sorted(root.rglob("*.parquet")) if root.is_dir() else [root]
-    if not files or not files[0].is_file():
+    if not files or not any(file.is_file() for file in files):
         raise DataError(f"no Parquet file at {root}; give one file or a folder of *.parquet")
+    wrong = [file for file in files if not file.is_file()]
+    if wrong:
+        raise DataError(f"{wrong[0]} is no file (a pipe, or a link that leads nowhere?); remove it")
     return files
 
 
@@ -148,12 +168,14 @@ def _names_in_metadata(schema: pa.Schema) -> list[str]:
     try:
         described = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
         return [str(name) for name in described["info"]["features"][LABEL_COLUMN]["names"]]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return []
 
 
 def _class_names(names: list[str], labels: Iterable[npt.NDArray[np.int64]]) -> tuple[str, ...]:
     largest = max((int(part.max()) for part in labels if len(part)), default=-1)
+    if max(largest, len(names)) >= MAX_CLASSES:
+        raise DataError(f"label {largest} of {len(names)} named classes; at most {MAX_CLASSES} classes")
     if names and largest >= len(names):
         raise DataError(f"label {largest} has no name; the metadata names {len(names)} classes")
     return tuple(names) or tuple(str(label) for label in range(largest + 1))
