@@ -11,11 +11,12 @@ from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdo
 from pathlib import Path
 
 import ray
-from ray._private import ray_constants
+from ray._private import ray_constants, worker
 from ray.exceptions import RayError
 
 from sweeps import allocator
-from sweeps.nodes import OPEN, check_nodes, is_open, machines
+from sweeps.losses import ending_with_head
+from sweeps.nodes import OPEN, check_nodes, head_of, is_open, machines
 from sweeps.resources import Resources
 from sweeps.trial import run_task
 from trainers.errors import ResourceError
@@ -57,16 +58,18 @@ def connected(address: str | None, store: Store, say: Callable[[str], None]) -> 
         if allocator.environment(os.environ):
             say(allocator.SAYING)
         try:
-            if address is not None:
-                _inspect(store, say)
-            yield machines()
+            with ExitStack() as stack:
+                if address is not None:
+                    _inspect(address, store, say)
+                    stack.enter_context(ending_with_head(head_of(address)))
+                yield machines()
         finally:
             ray.shutdown()
 
 
-def _inspect(store: Store, say: Callable[[str], None]) -> None:
+def _inspect(address: str, store: Store, say: Callable[[str], None]) -> None:
     """Of a cluster that was joined: whether it is open to all, and what its nodes lack."""
-    if is_open():
+    if is_open(head_of(address)):
         say(OPEN)
     check_nodes(store, say)
 
@@ -153,12 +156,19 @@ def _logging_to(file: Path) -> Iterator[None]:
     handler = _Log(file)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     loggers = [logging.getLogger(name) for name in ("ray", "ray.tune", "ray.train", "ray.data")]
+    printing = worker.print_to_stdstream
     before = [(logger, logger.handlers, logger.propagate) for logger in loggers]
     for logger in loggers:
         logger.handlers, logger.propagate = [handler], False
+    worker.print_to_stdstream = lambda data, **how: handler.handle(_warning(data["lines"]))  # of nodes that died
     try:
         yield
     finally:
+        worker.print_to_stdstream = printing
         for logger, handlers, propagates in before:
             logger.handlers, logger.propagate = handlers, propagates
         handler.close()
+
+
+def _warning(lines: list[str]) -> logging.LogRecord:
+    return logging.LogRecord("ray", logging.WARNING, "", 0, "\n".join(lines), None, None)

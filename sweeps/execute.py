@@ -13,7 +13,9 @@ from typing import Any
 from ray import tune
 from ray.exceptions import RayError
 
+from sweeps.losses import EndWithoutMachines
 from sweeps.memory import Deaths
+from sweeps.nodes import machines
 from sweeps.passes import Pass
 from sweeps.plan import Task
 from sweeps.resources import Resources
@@ -117,7 +119,10 @@ def run_with_tune(work: Pass) -> None:
             name="pass",
             storage_path=str(folder),
             verbose=0,
-            callbacks=[EndPass(searcher, lambda run, told: work.on_death(run, deaths.cause(told)))],
+            callbacks=[
+                EndPass(searcher, lambda run, told: work.on_death(run, deaths.cause(told))),
+                EndWithoutMachines(machines),
+            ],
             progress_reporter=tune.CLIReporter(),  # silent at verbose=0; Tune's own for notebooks clears what we said
             failure_config=tune.FailureConfig(max_failures=MAX_RETRIES),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # True makes Tune call `save`

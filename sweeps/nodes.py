@@ -40,7 +40,15 @@ def check_nodes(store: Store, say: Callable[[str], None]) -> None:
         say(f"nodes differ: {line}")
 
 
-def is_open() -> bool:
+def head_of(address: str) -> str:
+    """HOST:PORT of the head of the cluster that was joined at an address."""
+    if address.startswith("ray://"):
+        return address.removeprefix("ray://")
+    head: str = ray.get_runtime_context().gcs_address
+    return head
+
+
+def is_open(head: str) -> bool:
     """Whether the cluster that this process has joined runs what anybody sends.
 
     One that asks for tokens would not have let in a process without; whether it asks at all, a process that has one
@@ -52,7 +60,7 @@ def is_open() -> bool:
         import grpc
     except ImportError:  # not in every installation of Ray
         return False
-    with grpc.insecure_channel(ray.get_runtime_context().gcs_address) as channel:
+    with grpc.insecure_channel(head) as channel:
         try:
             channel.unary_unary("/ray.rpc.NodeInfoGcsService/CheckAlive")(b"", timeout=5)
         except grpc.RpcError:

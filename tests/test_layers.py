@@ -37,6 +37,7 @@ PLANNING |= {"sweeps.labels", "sweeps.logits_job", "sweeps.share_logits", "sweep
 PLANNING |= {"sweeps.frontier", "sweeps.graph", "sweeps.grid", "sweeps.jobs", "sweeps.request", "sweeps.time_limit"}
 RUNNING = {f"sweeps.{name}" for name in ("searcher", "execute", "passes", "serial", "trial", "sweep", "weights")}
 RUNNING |= {"sweeps.tries", "sweeps.progress", "sweeps.board", "sweeps.forecast", "sweeps.connect"}
+RUNNING |= {"sweeps.nodes", "sweeps.losses"}
 RUNNING |= {"sweeps.causes", "sweeps.space", "sweeps.memory", "sweeps.hanging"}
 RUNNING |= {"sweeps.company"}
 TORCH, IMAGES = {"torch", "torchvision", "safetensors"}, {"numpy", "PIL", "pyarrow"}
@@ -142,7 +143,9 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.searcher": RECORDS | PLANNING | {"ray"},
     "sweeps.probe": RECORDS,
     "sweeps.nodes": RECORDS | {"sweeps.probe", "sweeps.resources", "ray", "grpc"},
-    "sweeps.connect": RECORDS | {"sweeps.allocator", "sweeps.nodes", "sweeps.resources", "sweeps.trial", "ray"},
+    "sweeps.losses": WORDS | {"sweeps.resources", "ray"},
+    "sweeps.connect": RECORDS
+    | {"sweeps.allocator", "sweeps.losses", "sweeps.nodes", "sweeps.resources", "sweeps.trial", "ray"},
     "sweeps.execute": RECORDS | PLANNING | RUNNING | {"trainers.execution", "ray"},
     "sweeps.arguments": WORDS,
     "sweeps.allocator": set(),
@@ -248,7 +251,7 @@ def test_a_package_never_imports_what_stands_above_it(package: str, never: set[s
 
 def test_ray_is_imported_by_what_runs_a_pass_and_what_connects_alone() -> None:
     users = {module for module in MODULES if any(name.partition(".")[0] == "ray" for name in imported(module))}
-    assert users == {"sweeps.searcher", "sweeps.execute", "sweeps.connect", "sweeps.nodes"}
+    assert users == {"sweeps.searcher", "sweeps.execute", "sweeps.connect", "sweeps.nodes", "sweeps.losses"}
 
 
 def test_torchvision_is_imported_inside_functions_of_data_files_only() -> None:
