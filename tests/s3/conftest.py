@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import http.client
 import socket
 import struct
@@ -15,9 +16,28 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
+
+from sweeps.trial import train
+from trainers.execution import Execution
+from trainers.result import Manifest, Split
+from trainers.spec import (
+    Augment,
+    Choice,
+    Normalization,
+    Optimizer,
+    OptimizerName,
+    Precision,
+    RunSpec,
+    Schedule,
+    ScheduleName,
+    run_id,
+)
+from trainers.storage import PREDICTIONS, WEIGHTS, Store
 
 SERVER = """
 import logging, sys
@@ -176,3 +196,74 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
     patience = bucket.Patience(request_seconds=0.5, num_retries=1, retry_seconds=20, pauses=(0.05, 0.1, 0.2))
     monkeypatch.setattr(bucket, "WORKING", patience)
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A store with data of 8 pixels and trainings of a few hundred parameters, each well under a second."""
+
+    store: Store
+
+    def data(self) -> str:
+        """Pictures whose brightness tells the class; gives the fingerprint."""
+        draw, sizes = np.random.default_rng(0), (24, 10, 6)
+        with self.store.preparation("request") as folder:
+            whole = folder / "whole"
+            whole.mkdir()
+            for split, size in zip(Split, sizes, strict=True):
+                labels = np.arange(size) % 2
+                levels = 40 + labels[:, None, None, None] * 150 + draw.integers(0, 60, (size, 8, 8, 3))
+                np.save(whole / f"{split.value}_images.npy", levels.astype(np.uint8))
+                np.save(whole / f"{split.value}_labels.npy", labels)
+            manifest = Manifest(
+                fingerprint="ba5e",
+                name="bright",
+                origin="painted for a test",
+                class_names=("dark", "light"),
+                image_size=8,
+                num_images={split.value: size for split, size in zip(Split, sizes, strict=True)},
+                has_test_labels=True,
+            )
+            return self.store.publish_data(whole, manifest, "request").fingerprint
+
+    def spec(self, **changes: Any) -> RunSpec:
+        model = {"num_classes": 2, "image_size": 8, "channels": (4, 6), "final_size": 2}
+        spec = RunSpec(
+            data="ba5e",
+            model=Choice(name="conv_plain", args=model),
+            objective=Choice(name="cross_entropy"),
+            optimizer=Optimizer(name=OptimizerName.ADAMW, lr=1e-2, weight_decay=0.01),
+            schedule=Schedule(name=ScheduleName.COSINE),
+            augment=Augment(crop_padding=1, horizontal_flip=True),
+            normalize=Normalization.NONE,
+            epochs=2,
+            batch_size=8,
+            precision=Precision.FLOAT32,
+            seed=0,
+            view_seed=0,
+        )
+        return dataclasses.replace(spec, **changes)
+
+    def train(self, spec: RunSpec) -> None:
+        """One attempt, as a worker makes it: its failures are recorded."""
+        self.store.write_spec(spec)
+        for _ in train(self.store, run_id(spec), Execution()):
+            pass
+
+    def content(self, spec: RunSpec) -> dict[str, bytes] | None:
+        """Weights and predictions of a finished run; None if it is not."""
+        if self.store.state(run_id(spec)).result is None:
+            return None
+        return {name: self.store.verified_file(run_id(spec), name).read_bytes() for name in (WEIGHTS, PREDICTIONS)}
+
+
+@pytest.fixture
+def lab(bucket: str) -> Lab:
+    """In a bucket."""
+    return Lab(Store(f"{bucket}/store").open())
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Lab:
+    """The same in a folder."""
+    return Lab(Store(tmp_path / "local").open())
