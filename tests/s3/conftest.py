@@ -83,12 +83,15 @@ def bucket(endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> st
 class Proxy:
     """Passes requests on to the server; before each it asks `fault(number)`, counted from 1, what shall go wrong.
 
+    `by_request("PUT /bucket/key")` decides in its place.
+
     "403", "500", "503": that answer, nothing is passed on. "reset": the connection breaks before anything is passed on.
     "lost": the request is carried out, and the connection breaks before the answer. "slow": the answer waits.
     """
 
     server: str
     fault: Callable[[int], str | None]
+    by_request: Callable[[str], str | None] | None = None
     slow_seconds: float = 2.0
     requests: list[str] = field(default_factory=list)
     injected: list[str] = field(default_factory=list)
@@ -97,7 +100,7 @@ class Proxy:
     def next_fault(self, request: str) -> str | None:
         with self._lock:
             self.requests.append(request)
-            fault = self.fault(len(self.requests))
+            fault = self.fault(len(self.requests)) if self.by_request is None else self.by_request(request)
             self.injected += [fault] if fault else []
             return fault
 
@@ -167,7 +170,7 @@ def make_proxy(endpoint: str, bucket: str, monkeypatch: pytest.MonkeyPatch) -> I
     """Puts a proxy between what follows and the server; several can follow each other."""
     servers: list[ThreadingHTTPServer] = []
 
-    def make(fault: Callable[[int], str | None] = lambda number: None, **changes: float) -> Proxy:
+    def make(fault: Callable[[int], str | None] = lambda number: None, **changes: Any) -> Proxy:
         proxy = Proxy(endpoint, fault, **changes)
         handler = type("Handler", (_Handler,), {"proxy": proxy})
         servers.append(_Server(("127.0.0.1", 0), handler))
