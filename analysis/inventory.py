@@ -10,6 +10,7 @@ from analysis.evidence import Evidence, read_store
 from analysis.prune import ACTIVE_SECONDS, KnownRun, Wishes, planned_runs, removable_runs
 from trainers.errors import PluginError, StoreError
 from trainers.files import exists
+from trainers.leases import Leases, Watch
 from trainers.remote import Place
 from trainers.removal import changed_at, data_fingerprints, leftovers, size_bytes, way_in, weights_digests
 from trainers.result import PlanRecord
@@ -72,7 +73,9 @@ def known_runs(
         for job in plan.jobs:
             named.setdefault(job.run_id, set()).add(plan.plan_id)
     new = {plan.plan_id for plan in plans if now - (_seconds(plan.planned_at) or 0.0) < ACTIVE_SECONDS}
-    return {run: _known(store, evidence[run], frozenset(named.get(run, ())), new, now) for run in store.run_ids()}
+    held = Leases(store, "", Watch()).holders(store.run_ids())  # a driver says so itself, whatever the clock says
+    known = {run: _known(store, evidence[run], frozenset(named.get(run, ())), new, now) for run in store.run_ids()}
+    return {run: replace(one, is_active=True) if run in held else one for run, one in known.items()}
 
 
 def _known(store: Store, known: Evidence, plans: frozenset[str], new_plans: set[str], now: float) -> KnownRun:

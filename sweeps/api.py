@@ -205,8 +205,8 @@ def _check_folder(root: Path) -> None:
 
 
 def _say(message: str) -> None:
-    """Print; once nobody reads any more (`| head`), silently, and the sweep goes on."""
+    """Print; once nobody reads any more (`| head`, a full disk under a log), silently, and the sweep goes on."""
     try:
         print(one_line(message), flush=True)
-    except BrokenPipeError:
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -25,6 +25,7 @@ from sweeps.sweep import Sweep, git_state, left_to_run, refuse_disturbing, set_a
 from sweeps.time_limit import TimeLimit, all_allow, end_of
 from sweeps.tries import run_passes
 from sweeps.weights import keep_weights
+from trainers.attempt import after
 from trainers.heartbeat import driving
 from trainers.result import Manifest, Split
 from trainers.space import free_bytes
@@ -165,7 +166,9 @@ def _sizes(sweep: Sweep, counted: Counted) -> Sizes:
 def _record(sweep: Sweep, store: Store, command: str) -> None:
     for job in sweep.plan.jobs:
         store.write_spec(job.spec)
-    store.write_plan(sweep.record(command))
+    latest = max((plan.planned_at for plan in store.plans()), default="")
+    record = sweep.record(command)
+    store.write_plan(dataclasses.replace(record, planned_at=max(record.planned_at, after(latest))))
 
 
 def _setup(sweep: Sweep, request: ExecutionRequest, machines: tuple[Resources, ...], estimates: Estimates) -> Setup:

@@ -93,7 +93,12 @@ def _run(row: Mapping[str, Any], spec: _Spec, seconds_per_image: float) -> Measu
     )
 
 
+MOST_EXTRA_SECONDS = 3600.0
+"""Besides its epochs; more means that the clock was set, or the machine slept, while the run was at work."""
+
+
 def _extra_seconds(row: Mapping[str, Any]) -> float:
     """Of a run in one go; what an interrupted one took besides its epochs is not known."""
     begun, ended = (datetime.fromisoformat(row[name]) for name in ("started_at", "finished_at"))
-    return max(0.0, (ended - begun).total_seconds() - float(row["train_seconds"]))
+    seconds = (ended - begun).total_seconds() - float(row["train_seconds"])
+    return seconds if 0.0 <= seconds <= MOST_EXTRA_SECONDS else 0.0

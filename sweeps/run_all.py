@@ -40,18 +40,21 @@ def main(argv: list[str] | None = None, *, may_restart: bool = False) -> int:
     received: list[int] = []
 
     def terminate(number: int, frame: FrameType | None) -> None:
-        """SIGTERM stops like Ctrl-C; Ray raises a new interrupt, hence the note of which signal it was."""
+        """SIGTERM, or a terminal that went, stops like Ctrl-C; Ray raises a new interrupt, hence the note of which."""
         received.append(number)
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, terminate)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        signal.signal(signal.SIGHUP, terminate)
     try:
         return _act(args)
     except (SweepError, OSError) as error:
         print(error_line(explained(error)), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped; what is done is kept, and the same command goes on from here", file=sys.stderr)
+        with suppress(OSError):  # the terminal may be gone
+            print("stopped; what is done is kept, and the same command goes on from here", file=sys.stderr)
         return 128 + (received[0] if received else signal.SIGINT)
 
 

@@ -6,7 +6,7 @@ import hashlib
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -32,6 +32,15 @@ def now() -> str:
 def new_token(number: int, driver: str) -> str:
     """A name that no other attempt has: the how manieth it is, whose it is, and a draw."""
     return "-".join(filter(None, (f"{number:04d}", driver, uuid.uuid4().hex[:8])))
+
+
+def after(moment: str) -> str:
+    """A millisecond after a moment as `now` gives it, so that what follows sorts behind it whatever the clock says."""
+    try:
+        next_one = datetime.fromisoformat(moment) + timedelta(milliseconds=1)
+    except (ValueError, OverflowError):
+        return ""
+    return next_one.isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,7 +74,10 @@ class DataStore:
             shutil.rmtree(folder)
 
     def _remove_abandoned(self, but: Path) -> None:
-        """What killed preparations left, of which nobody has taken one up again for a day."""
+        """What killed preparations left, of which nobody has taken one up again for a day.
+
+        A clock that jumps ahead only has them prepared again: what somebody is at is locked.
+        """
         for folder in self._workshop.glob(".preparing-*"):
             age_seconds = time.time() - folder.stat().st_mtime
             if folder != but and age_seconds > ABANDONED_SECONDS and not is_held(folder):

@@ -22,13 +22,14 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from trainers.errors import CorruptFileError, SpecError
+from trainers.errors import CorruptFileError, SpecError, StoreError
 from trainers.remote import Place, RemotePath
 from trainers.result import FileRecord
 from trainers.space import disk_full, is_full
 from trainers.spec import canonical_json, from_dict
 
 T = TypeVar("T")
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,7 @@ def create(file: Place, content: bytes, after: Iterable[Place] = (), *, is_synce
         with _naming(file):
             if is_synced:
                 _sync_all((aside, *(one for one in after if isinstance(one, Path))))
-        os.link(aside, file)
+            _link(aside, file)
     except FileExistsError:
         return False
     finally:
@@ -337,6 +338,19 @@ def _write_aside(file: Path, content: bytes) -> Path:
         aside.unlink(missing_ok=True)
         raise
     return aside
+
+
+def _link(aside: Path, file: Path) -> None:
+    """FileExistsError if the file is there already; StoreError where no file can have two names."""
+    try:
+        os.link(aside, file)
+    except OSError as error:
+        if error.errno in NO_LINKS:
+            raise StoreError(
+                f"the file system of {file.parent} has no hard links (FAT and exFAT have none), by which a result is "
+                "created once and whole"
+            ) from error
+        raise
 
 
 def _sync_all(files: tuple[Path, ...]) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from analysis.store import main
 from trainers.files import encode_record
+from trainers.heartbeat import driving
 from trainers.result import Failure, Manifest
 from trainers.spec import Choice, Weights, run_id
 from trainers.storage import CURVES, WEIGHTS, Store
@@ -520,3 +521,19 @@ def test_a_list_opens_no_file_twice(lab: Any, family: dict[str, str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     number, twice = done.stdout.splitlines()[-1].split(" ", 1)
     assert int(number) > 10 and twice == "[]", done.stderr
+
+
+def test_a_clock_that_jumped_ahead_takes_nothing_from_a_driver_that_is_at_work(
+    lab: Any, make_spec: Any, run_command: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, other = run_id(make_spec(seed=1)), run_id(make_spec(seed=2))
+    lab.begin(make_spec(seed=1), num_epochs=1)
+    lab.begin(make_spec(seed=2), num_epochs=1)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 10 * 365 * 86_400.0)
+    with driving(lab.store) as leases:
+        assert leases.take(run)
+        monkeypatch.setattr("trainers.leases.is_gone", lambda *process: False)
+        code, said = run_command("prune", "--older-than", "30d")
+    assert code == 0, said
+    assert lab.store.run_ids() == (run,) and other not in lab.store.run_ids()

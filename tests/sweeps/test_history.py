@@ -84,3 +84,13 @@ def test_a_finished_sweep_is_its_own_history(finished: Any) -> None:
     history = read_history(Store(finished.store))
     assert len(history.runs) == 9 and {run.device for run in history.runs} == {"cpu"}
     assert all(run.num_macs > 0 and run.seconds_per_image > 0 for run in history.runs)
+
+
+@pytest.mark.parametrize(
+    "finished_at", ["2027-01-01T10:00:00.000+00:00", "2026-01-01T09:00:00.000+00:00", "2026-01-01T11:00:11.000+00:00"]
+)
+def test_a_clock_that_was_set_during_a_run_gives_no_seconds_besides_its_epochs(
+    make_spec: Any, tmp_path: Path, finished_at: str
+) -> None:
+    write(Store(tmp_path), [row(make_spec(), finished_at=finished_at)])
+    assert read_history(Store(tmp_path)).extra_seconds == 0.0

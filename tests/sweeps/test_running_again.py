@@ -230,7 +230,7 @@ def test_a_damaged_checkpoint_is_said_and_leads_to_the_same_bytes(
     assert petite.weights == finished.weights
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_a_stopped_sweep_ends_with_a_clear_line_and_goes_on(
     petite: Any, start: Any, wait_for: Any, number: signal.Signals, code: int
 ) -> None:

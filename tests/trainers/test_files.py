@@ -14,9 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trainers.errors import CorruptFileError, DiskFullError, SpecError
+from trainers.errors import CorruptFileError, DiskFullError, SpecError, StoreError
 from trainers.files import check_file, create, decode, decode_record, encode_record, file_digest, write
 from trainers.result import FileRecord, Manifest
+from trainers.storage import Store
 
 json_values = st.recursive(
     st.none()
@@ -182,3 +183,16 @@ def test_a_file_is_checked_for_presence_size_and_content(tmp_path: Path) -> None
     file.unlink()
     with pytest.raises(CorruptFileError, match="is missing"):
         check_file(file, sound, is_read=False)
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP])
+def test_a_file_system_without_hard_links_is_refused_when_a_store_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*names: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises(StoreError, match=r"cannot be written \(the file system of .* has no hard links .*--store"):
+        Store(tmp_path / "store").open()
+    assert list((tmp_path / "store").iterdir()) == []
