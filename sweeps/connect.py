@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from sweeps.resources import Resources
 from sweeps.trial import run_task
 from trainers.errors import ResourceError
 from trainers.storage import Store
+
+NO_SECRETS = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION")
 
 CONNECT_SECONDS = 10
 """To wait for the head of a cluster."""
@@ -79,7 +81,7 @@ def _start(address: str | None, log_folder: Path) -> None:
     root = Path(__file__).resolve().parents[1]
     runtime_env = {
         "py_modules": [str(root / name) for name in ("sweeps", "trainers", "analysis")],
-        "env_vars": allocator.environment(os.environ),
+        "env_vars": allocator.environment(os.environ) | whereabouts_of_bucket(os.environ),
     }
     _check_reachable(address)
     on_terminate = signal.getsignal(signal.SIGTERM)
@@ -130,6 +132,15 @@ def _check_workers_have_our_code() -> None:
 def our_code_is_known() -> bool:
     """True, on a worker that could import this module."""
     return callable(run_task)
+
+
+def whereabouts_of_bucket(environment: Mapping[str, str]) -> dict[str, str]:
+    """Where an object store is, for the workers of a cluster; never its keys.
+
+    Ray keeps these values with the job and shows them to whoever reaches its API. Keys belong into the environment of
+    each node, or into its role; which node lacks them is told before the first trial.
+    """
+    return {name: environment[name] for name in NO_SECRETS if environment.get(name)}
 
 
 def _check_reachable(address: str | None) -> None:

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from trainers.errors import CorruptFileError, ResourceError, StoreError
-from trainers.files import decode_record, encode_record, remove, write
+from trainers.errors import CorruptFileError, ResourceError, StoreError, UnreachableError
+from trainers.files import decode_record, encode_record, first_look, remove, write
+from trainers.remote import SCHEME
 from trainers.storage import Store
 
 PACKAGES = (
@@ -24,6 +25,8 @@ PACKAGES = (
 ALIKE = ("torch", "torchvision")
 """Their versions change numbers, which must not depend on where a job was placed."""
 
+HOW_TO_SHARE = "give --store s3://BUCKET/PREFIX, or a folder that every node mounts at the same path and may write to"
+HOW_TO_REACH = "start Ray there with the AWS_ variables that this machine has, or give the node a role"
 HOW_TO_INSTALL = "install the same there as elsewhere (setup_commands in cluster.yaml do)"
 
 
@@ -73,6 +76,10 @@ def _store_problem(mark: Mark) -> str:
     """What keeps this machine from using the store; "" for nothing."""
     root = Store(mark.root).root
     try:
+        first_look(root)
+    except UnreachableError as error:
+        return f"does not reach the store ({error})"
+    try:
         found = decode_record(root / mark.name).get("content")
     except CorruptFileError as error:
         why = getattr(error.__cause__, "strerror", None) or error
@@ -83,6 +90,8 @@ def _store_problem(mark: Mark) -> str:
     try:
         write(own, encode_record({"host": socket.gethostname(), "pid": os.getpid()}))
         remove(own)
+    except UnreachableError as error:
+        return f"cannot write to the store ({error})"
     except OSError as error:
         return f"cannot write to the store {root} ({error.strerror or error})"
     return ""
@@ -92,10 +101,8 @@ def check(reports: Sequence[Report]) -> list[str]:
     """What differs without harm, one line each; StoreError or ResourceError for what would spoil a sweep."""
     for report in reports:
         if report.store_problem:
-            raise StoreError(
-                f"node {report.node} {report.store_problem}; give --store s3://BUCKET/PREFIX, or a folder that every "
-                "node mounts at the same path and may write to"
-            )
+            to_do = HOW_TO_REACH if SCHEME in report.store_problem else HOW_TO_SHARE
+            raise StoreError(f"node {report.node} {report.store_problem}; {to_do}")
         missing = [name for name, found in report.versions.items() if not found]
         if missing:
             raise ResourceError(f"node {report.node} lacks {', '.join(missing)}; {HOW_TO_INSTALL}")

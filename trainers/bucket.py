@@ -179,7 +179,7 @@ def _asked(path: RemotePath, request: Callable[[S3Store], T], patience: Patience
                 raise FileNotFoundError(errno.ENOENT, "there is no such object", str(path)) from error
             raise UnreachableError(_told(path, error)) from error
         except BaseError as error:
-            if pause is None or isinstance(error, PermissionDeniedError | UnauthenticatedError):
+            if pause is None or _is_refusal(error):
                 raise UnreachableError(_told(path, error)) from error
             time.sleep(pause)
     raise AssertionError("the last pause is None")
@@ -208,6 +208,21 @@ def _client(bucket: str, patience: Patience, environment: tuple[tuple[str, str],
     )
 
 
+def _status(error: Exception) -> str:
+    """Number and words of the answer, if there was one."""
+    found = re.search(r"status code: (\d+[^:\n]*)", str(error))
+    return found[1] if found else ""
+
+
+def _is_denial(error: Exception) -> bool:
+    return isinstance(error, PermissionDeniedError | UnauthenticatedError) or _status(error)[:3] in ("401", "403")
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether the same request would be answered in the same way: it was understood, and the server is not too busy."""
+    return _is_denial(error) or (_status(error)[:1] == "4" and _status(error)[:3] not in ("408", "409", "429"))
+
+
 def _where() -> str:
     return os.environ.get("AWS_ENDPOINT_URL") or "AWS"
 
@@ -218,8 +233,7 @@ def _told(path: RemotePath, error: Exception) -> str:
     where = _where()
     if "NoSuchBucket" in text:
         return f"no bucket {path.bucket} at {where}; create it, or choose another --store"
-    if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+    if _is_denial(error):
         return f"{path.bucket} at {where} denies access to {path.key}; look at AWS_ACCESS_KEY_ID and what it may do"
-    status = re.search(r"status code: (\d+[^:\n]*)", text)
-    reason = status[1] if status else text.partition("\n")[0].rpartition(" - ")[2]
+    reason = _status(error) or text.partition("\n")[0].rpartition(" - ")[2]
     return f"{path.bucket} at {where} cannot be used ({reason.strip()}); look at AWS_ENDPOINT_URL, AWS_REGION and keys"

@@ -17,12 +17,15 @@ from analysis.gather import gather
 from analysis.inventory import make_pruning
 from analysis.prune import Wishes
 from analysis.verify import parts
+from sweeps.causes import is_worth_another_try_at_once
+from sweeps.probe import check, look, marked
+from sweeps.trial import failure_of
 from trainers.cache import cache_folder
-from trainers.errors import CorruptFileError, DamagedDataError
+from trainers.errors import CorruptFileError, DamagedDataError, StoreError, UnreachableError
 from trainers.load_run import load_run
 from trainers.plugin_folder import read_folder
 from trainers.removal import leftovers, remove
-from trainers.result import Split
+from trainers.result import Cause, Split
 from trainers.spec import run_id
 from trainers.storage import WEIGHTS, Store
 
@@ -244,3 +247,30 @@ def test_a_command_on_a_bucket_that_holds_no_store_ends_in_one_line(bucket: str)
         [sys.executable, "-m", "analysis.gather", f"{bucket}/none"], capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "no store at s3://" in done.stderr
+
+
+# What a cluster's machines are told, and say
+
+
+def test_workers_are_told_where_the_bucket_is_and_no_keys() -> None:
+    from sweeps.connect import whereabouts_of_bucket
+
+    environment = {"AWS_ENDPOINT_URL": "http://there", "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+    assert whereabouts_of_bucket(environment) == {"AWS_ENDPOINT_URL": "http://there"}
+
+
+def test_a_machine_that_does_not_reach_the_bucket_says_so(lab: Any, make_proxy: Any) -> None:
+    with marked(lab.store) as mark:
+        assert look("10.0.0.2", mark).store_problem == ""
+        make_proxy(lambda number: "403")
+        report = look("10.0.0.2", mark)
+        make_proxy()
+    with pytest.raises(StoreError, match=r"node 10.0.0.2 .* denies access .*; start Ray there with the AWS_ variables"):
+        check([report])
+
+
+def test_a_job_that_the_bucket_kept_from_its_end_is_worth_another_try(lab: Any) -> None:
+    attempt, error = lab.store.begin_attempt("f00d"), UnreachableError("s3://bucket cannot be used (500)")
+    failure = failure_of(attempt, error)
+    assert (failure.is_permanent, failure.cause, failure.reason) == (False, Cause.MACHINE, str(error))
+    assert is_worth_another_try_at_once(error)
