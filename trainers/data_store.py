@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,9 +79,10 @@ class DataStore:
         A clock that jumps ahead only has them prepared again: what somebody is at is locked.
         """
         for folder in self._workshop.glob(".preparing-*"):
-            age_seconds = time.time() - folder.stat().st_mtime
-            if folder != but and age_seconds > ABANDONED_SECONDS and not is_held(folder):
-                shutil.rmtree(folder, ignore_errors=True)
+            with suppress(FileNotFoundError):  # another command has just ended its own
+                age_seconds = time.time() - folder.stat().st_mtime
+                if folder != but and age_seconds > ABANDONED_SECONDS and not is_held(folder):
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def publish(self, folder: Path, manifest: Manifest, request: str) -> Manifest:
         """Give a prepared folder its place, its files' checksums noted; an equal one that is there already is kept."""

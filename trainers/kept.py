@@ -82,14 +82,21 @@ class KeptPlugins:
         """Copy a user's plug-ins to where every worker finds them; gives the copy."""
         try:
             return self.folder(folder.digest)
-        except CorruptFileError:  # not there yet, or not what was written
+        except CorruptFileError:  # most likely it is not there yet: nothing is removed that another command may write
+            self._publish(folder)
+        try:
+            return self.folder(folder.digest)
+        except CorruptFileError:  # something else lay there
             remove_tree(self._home / folder.digest)
+            self._publish(folder)
+        return self.folder(folder.digest)
+
+    def _publish(self, folder: PluginFolder) -> None:
         if isinstance(self._home, RemotePath):
             for name, content in folder.files.items():
                 write(self._home / folder.digest / name, content)
         else:
             _write_at_once(self._home, folder)
-        return self.folder(folder.digest)
 
 
 def _write_at_once(home: Path, folder: PluginFolder) -> None:

@@ -124,9 +124,12 @@ class LogitsFolder:
         return None
 
     def remove_epoch(self, source: str, epoch: int) -> None:
-        """Take a damaged epoch away, so that it is written anew."""
+        """Take a damaged epoch away, so that it is written anew; what another job has written meanwhile stays."""
         for file in matching(self._of(source), f"epoch-{epoch:06d}-*.npy"):
-            remove(file)
+            try:
+                _mapped(file)
+            except CorruptFileError:
+                remove(file)
 
     def failure(self) -> Failure | None:
         """Why the newest attempt failed; None if it did not."""

@@ -10,6 +10,7 @@ from sweeps.trial import train
 from trainers import plugins
 from trainers.errors import CorruptFileError, DataError, PluginError
 from trainers.execution import Execution
+from trainers.kept import KeptPlugins
 from trainers.measure import check_networks
 from trainers.plugin_folder import PluginFolder, read_folder, use
 from trainers.plugins import Kind
@@ -160,6 +161,26 @@ def test_the_store_keeps_a_copy_once_and_knows_when_it_was_altered(tmp_path: Pat
         store.plugins(given.digest)
     assert store.write_plugins(given) == copy
     assert not [entry for entry in copy.path.parent.iterdir() if entry.name.startswith(".")]
+
+
+def test_a_copy_that_another_command_has_just_made_is_not_taken_away_for_a_moment(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, look, looks = folder(tmp_path / "own", mine=MODEL), KeptPlugins.folder, list[str]()
+
+    def look_before_the_other_writes(self: KeptPlugins, digest: str) -> PluginFolder:
+        looks.append(digest)
+        if len(looks) == 1:
+            raise CorruptFileError("not there yet")
+        return look(self, digest)
+
+    def never(folder: object) -> None:
+        raise AssertionError(f"{folder} was removed")
+
+    copy = store.write_plugins(given)
+    monkeypatch.setattr(KeptPlugins, "folder", look_before_the_other_writes)
+    monkeypatch.setattr("trainers.kept.remove_tree", never)
+    assert store.write_plugins(given) == copy
 
 
 DATA = """import numpy as np, struct, zipfile, xml.etree.ElementTree as ElementTree

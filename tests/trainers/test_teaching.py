@@ -218,6 +218,15 @@ def test_of_two_files_for_an_epoch_the_sound_one_is_read(lab: Any, make_spec: An
     np.testing.assert_array_equal(logits_NK, np.load(file))
 
 
+def test_of_two_files_for_an_epoch_only_the_damaged_one_is_removed(lab: Any, make_spec: Any, teacher: RunSpec) -> None:
+    (spec,) = written(lab, make_spec(data=teacher.data, teacher=teacher, epochs=1))
+    (file,) = files_of(lab, spec)
+    torn = file.with_name(f"epoch-000001-{'0' * 64}.npy")
+    torn.write_bytes(b"torn")
+    lab.store.logits(logits_id(spec)).remove_epoch(file.parent.name, 1)
+    assert files_of(lab, spec) == [file]
+
+
 def test_host_and_commit_do_not_keep_anybody_from_reading() -> None:
     def environment(**changes: Any) -> Environment:
         plain = {"host": "a", "device": "cpu", "hardware": "x", "num_threads": 1, "python": "3", "torch": "2"}
