@@ -174,9 +174,10 @@ def _unread(store: Store, unfinished: Sequence[RunSpec | None], now: float) -> I
         wanted = {logits_id(one) for spec in unfinished if spec for one in logits_read_by(spec)}
     except PluginError:
         return
+    held = Leases(store, "", Watch()).holders(store.logits_ids())
     for logits in set(store.logits_ids()) - wanted if None not in unfinished else ():
         item = _item("logits", logits, (store.logits(logits).folder,), now, "all that read them are done")
-        if item.age_seconds >= ACTIVE_SECONDS:
+        if item.age_seconds >= ACTIVE_SECONDS and logits not in held:
             yield item
 
 

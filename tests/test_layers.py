@@ -74,7 +74,8 @@ ALLOWED: dict[str, set[str]] = {
     "trainers.processes": set(),
     "trainers.storage": RECORDS | {"trainers.data_store", "trainers.kept", "msgspec"},
     "trainers.removal": LANGUAGE
-    | {"trainers.remote", "trainers.result", "trainers.files", "trainers.attempt", "trainers.storage"},
+    | {"trainers.remote", "trainers.result", "trainers.files", "trainers.attempt", "trainers.storage"}
+    | {"trainers.leases"},
     "trainers.whereabouts": set(),
     "trainers.leases": WORDS | {"trainers.files", "trainers.storage", "trainers.whereabouts"},
     "trainers.heartbeat": {"trainers.attempt", "trainers.files", "trainers.leases", "trainers.storage"}

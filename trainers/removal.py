@@ -15,6 +15,7 @@ from pathlib import Path
 from trainers.attempt import PREDICTIONS, WEIGHTS
 from trainers.errors import CorruptFileError, StoreError
 from trainers.files import decode, decode_record, exists, is_folder, matching, subfolders
+from trainers.leases import Leases, Watch
 from trainers.remote import Listed, Place, RemotePath
 from trainers.result import Result
 from trainers.storage import Store
@@ -90,7 +91,15 @@ def leftovers(store: Store, gone: Collection[str] = ()) -> list[Place]:
     logs = matching(store.root / "logs", "tune-*")
     files = matching(store.root / "data" / "requests", "[!.]*.json")
     requests = [file for file in files if _is_idle(store, file, gone)]
-    return [*hidden, *set_aside, *logs, *requests]
+    return [*hidden, *set_aside, *logs, *requests, *_of_drivers(store)]
+
+
+def _of_drivers(store: Store) -> Iterator[Place]:
+    """Records of drivers, which rewrite them every few seconds while they live, and leases that nobody holds."""
+    yield from map(store.driver_file, store.driver_tokens())
+    leases = store.lease_ids()
+    held = Leases(store, "", Watch()).holders(leases)
+    yield from (store.lease_file(task) for task in leases if task not in held)
 
 
 def _entries(store: Store) -> Iterator[Place]:

@@ -17,7 +17,8 @@ import pytest
 
 from analysis.store import main
 from trainers.files import encode_record
-from trainers.heartbeat import driving
+from trainers.heartbeat import driving, write_record
+from trainers.leases import DriverRecord, Leases, Watch
 from trainers.result import Failure, Manifest
 from trainers.spec import Choice, Weights, run_id
 from trainers.storage import CURVES, WEIGHTS, Store
@@ -237,6 +238,25 @@ def test_a_run_of_this_hour_without_an_end_is_not_removed(lab: Any, make_spec: A
     age(lab.store.run_folder(attempt.run), 1)
     run_command("prune", "--older-than", "0s", "--force")
     assert not lab.store.run_folder(attempt.run).exists()
+
+
+def test_what_a_driver_is_at_is_not_removed_however_old_it_looks(
+    lab: Any, make_spec: Any, run_command: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, attempt, planned = lab.store, lab.begin(make_spec(), 1), make_spec(seed=5)
+    lab.finish(planned, finished_at=OLD)
+    lab.plan(("student", make_spec()), ("other", planned), at=OLD)
+    write_record(store, DriverRecord(token="d", host="far", pid=1, started_at="", beats=3))
+    Leases(store, "d", Watch()).take(attempt.run)
+    age(store.root, 40)
+    for arguments in (("--older-than", "30d", "--force"), ("--unreferenced",)):
+        run_command("prune", *arguments)
+        assert attempt.folder.exists() and store.run_folder(run_id(planned)).exists(), "and what is of its plan"
+    store.remove_driver("d")
+    run_command("prune", "--unreferenced")
+    assert store.lease_ids() == ()
+    run_command("prune", "--older-than", "30d", "--force")
+    assert not attempt.folder.exists()
 
 
 def test_a_sweep_that_has_just_been_asked_to_go_on_keeps_its_old_runs(

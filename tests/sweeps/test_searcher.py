@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sweeps.admission import Ledger
-from sweeps.frontier import Frontier
+from sweeps.frontier import Claim, Frontier
 from sweeps.plan import make_plan
 from sweeps.resources import Resources
 
@@ -90,3 +92,50 @@ def test_a_store_that_fails_at_the_end_of_a_trial_ends_the_search_instead_of_han
     assert frontier.num_running == 0
     assert asked.suggest("two") == searcher.PlanSearcher.FINISHED
     assert str(asked.error) == "stale file handle"
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_tune_is_told_to_wait_only_while_something_runs_whatever_fails_or_is_elsewhere(data: st.DataObject) -> None:
+    """`None` with nothing in flight would block Tune for ten minutes; FINISHED too early would lose jobs."""
+    size = data.draw(st.integers(1, 10))
+    names = [str(job) for job in range(size)]
+    parents = {
+        name: data.draw(st.sets(st.sampled_from(names[:job]), max_size=2)) if job else set[str]()
+        for job, name in enumerate(names)
+    }
+    claims = {name: data.draw(st.sampled_from([*[Claim.OURS] * 3, Claim.ELSEWHERE, Claim.DONE])) for name in names}
+    fails = {name: data.draw(st.integers(0, 4)) == 0 for name in names}
+    one = Resources(cpus=1)
+    frontier = Frontier(
+        names,
+        parents,
+        lambda run: one,
+        Ledger([one] * data.draw(st.integers(1, 3))),
+        lambda run: float(data.draw(st.integers(1, 3))),
+        claim=lambda run: claims[run],
+    )
+    asked = make_searcher(frontier, lambda run: not fails[run])
+    running, over = dict[str, str](), set[str]()
+    for trial in map(str, range(100)):
+        suggested = asked.suggest(trial)
+        if suggested == searcher.PlanSearcher.FINISHED:
+            break
+        assert suggested is not None or running
+        if suggested is not None:
+            run = suggested["run_id"]
+            assert run not in over and all(parent in over or claims[parent] is Claim.DONE for parent in parents[run])
+            running[trial] = run
+        if suggested is None or data.draw(st.booleans()):
+            ended = data.draw(st.sampled_from(sorted(running)))
+            over.add(running.pop(ended))
+            asked.on_trial_complete(ended)
+    assert not running and asked.is_over
+
+    def is_reachable(run: str) -> bool:
+        return all(claims[up] is not Claim.ELSEWHERE and not is_lost(up) and is_reachable(up) for up in parents[run])
+
+    def is_lost(run: str) -> bool:
+        return claims[run] is Claim.OURS and fails[run]
+
+    assert over == {run for run in names if claims[run] is Claim.OURS and is_reachable(run)}
