@@ -69,9 +69,9 @@ class DataStore:
             try:
                 yield folder
             except DataError:
-                shutil.rmtree(folder)
+                _leave(folder)
                 raise
-            shutil.rmtree(folder)
+            _leave(folder)
 
     def _remove_abandoned(self, but: Path) -> None:
         """What killed preparations left, of which nobody has taken one up again for a day.
@@ -117,6 +117,11 @@ class DataStore:
 
     def _request_file(self, request: str) -> Place:
         return self._home / "requests" / f"{request}.json"
+
+
+def _leave(folder: Path) -> None:
+    """Remove a preparation's folder; whoever comes at this moment may put a lock into it, and then it is theirs."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _upload(folder: Path, home: RemotePath, manifest: Manifest) -> None:

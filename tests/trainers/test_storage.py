@@ -426,3 +426,18 @@ def test_a_result_is_there_only_once_the_spec_and_all_that_it_names_are_on_the_d
     monkeypatch.setattr(os, "link", linking)
     lab.train(make_spec(data=lab.data()))
     assert linked == [True] * 5
+
+
+def test_a_lock_that_is_set_in_the_moment_in_which_a_preparation_ends_is_no_error(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rmdir = os.rmdir
+
+    def rmdir_too_late(path: Any, **more: Any) -> None:
+        (store.root / "data" / ".preparing-x" / "lock").write_bytes(b"")
+        rmdir(path, **more)
+
+    with monkeypatch.context() as patch, store.preparation("x"):
+        patch.setattr(os, "rmdir", rmdir_too_late)
+    with store.preparation("x") as folder:
+        assert folder.exists()
