@@ -69,13 +69,18 @@ def _run(store: Store, run: str) -> Callable[[], Problems]:
             return
         yield from _damage(about, RUN_AGAIN, lambda: store.spec(run))
         yield from _result(store, run)
-        for file in files_below(store.run_folder(run)):
-            if file.suffix == ".json" and file.parent.name != run:
-                yield from _damage(about, "delete it: it only says who worked there", _read(decode_record, file))
+        yield from _who_worked(about, store.run_folder(run) / "attempts")
         for file in store.checkpoints(run):
             yield from _damage(about, "delete it: an earlier one is used, or none", _read(read_checkpoint, file))
 
     return check
+
+
+def _who_worked(about: str, attempts: Place) -> Problems:
+    """The small records of all attempts at something."""
+    for file in files_below(attempts):
+        if file.suffix == ".json":
+            yield from _damage(about, "delete it: it only says who worked there", _read(decode_record, file))
 
 
 def _result(store: Store, run: str) -> Problems:
@@ -128,6 +133,7 @@ def _logits(store: Store, logits: str) -> Callable[[], Problems]:
         yield from _damage(about, "run its sweep again, which asks for them anew", folder.request)
         for source, epoch in folder.all_epochs():
             yield from _damage(about, WRITE_AGAIN, partial(folder.read_epoch, source, epoch))
+        yield from _who_worked(about, folder.folder / "attempts")
 
     return check
 
