@@ -64,24 +64,28 @@ class Tiny:
     plugins: Path
 
 
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
-    """A user's plug-ins, weights of a user's teacher, and the options that make a sweep of them."""
+def make_tiny(folder: Path, weights: Path) -> Tiny:
+    """Write a user's plug-ins, and weights of a user's teacher; gives the options that make a sweep of them."""
     import safetensors.torch
 
     from trainers.models import conv_plain
 
-    folder = tmp_path_factory.mktemp("tiny")
     for name, text in {"data/specks.py": DATA, "sweeps/tiny.py": SWEEP}.items():
-        (folder / name).parent.mkdir()
+        (folder / name).parent.mkdir(parents=True)
         (folder / name).write_text(text)
     body = conv_plain.build(num_classes=2, image_size=8, channels=(4, 6), final_size=2)
-    weights = tmp_path_factory.mktemp("weights") / "teacher.safetensors"
     safetensors.torch.save_file(body.state_dict(), weights)
     options = ["--plugins", str(folder), "--data", "specks", "--sweep", "tiny", "--epochs", "2", "--batch-size", "8"]
     given = ["--teacher", str(weights), "--teacher-model", "conv_plain", "--set", "teacher_given:model.final_size=2"]
     given += ["--set", "teacher_given:model.channels=[4, 6]", "--allow-weak-teacher", "--teacher-logits", "always"]
     return Tiny([*options, *given], folder)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    """The smallest sweep, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("tiny")
+    return make_tiny(folder / "own", folder / "teacher.safetensors")
 
 
 @pytest.fixture(scope="session")
