@@ -19,7 +19,7 @@ LANGUAGE = WORDS | {"trainers.spec", "trainers.fields", "trainers.plugins"}
 RECORDS = LANGUAGE | {"trainers.plugin_folder", "trainers.result", "trainers.files", "trainers.attempt"}
 RECORDS |= {"trainers.remote", "trainers.cache"}
 RECORDS |= {"trainers.locks", "trainers.processes", "trainers.storage", "trainers.removal"}
-RECORDS |= {"trainers.teacher_logits", "trainers.logits_folder"}
+RECORDS |= {"trainers.teacher_logits", "trainers.logits_folder", "trainers.loaded"}
 RECORDS |= {"trainers.space", "trainers.find_run", "trainers.find_plugins", "trainers.titles"}
 RECORDS |= {"trainers.whereabouts", "trainers.leases", "trainers.heartbeat"}
 TRAINING = {
@@ -68,8 +68,10 @@ ALLOWED: dict[str, set[str]] = {
     "trainers.kept": RECORDS | {"msgspec"},
     "trainers.locks": set(),
     "trainers.teacher_logits": LANGUAGE,
+    "trainers.loaded": WORDS | {"numpy"},
     "trainers.logits_folder": LANGUAGE
     | {"trainers.result", "trainers.files", "trainers.attempt", "trainers.teacher_logits", "numpy"}
+    | {"trainers.loaded"}
     | {"trainers.remote", "trainers.cache"},
     "trainers.processes": set(),
     "trainers.storage": RECORDS | {"trainers.data_store", "trainers.kept", "msgspec"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,12 @@ from trainers.errors import CorruptFileError
 from trainers.remote import Place
 from trainers.spec import canonical_json
 from trainers.storage import read_checkpoint
+
+_UNREADABLE = (
+    *(RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError, OSError, MemoryError),
+    *(TypeError, AttributeError, AssertionError, ArithmeticError, struct.error),
+)
+"""What torch's reader raises for bytes that torch.save did not write."""
 
 
 def encode_state(state: dict[str, Any]) -> bytes:
@@ -44,8 +51,10 @@ def decode_state(file: Place) -> dict[str, Any]:
     payload = read_checkpoint(file)
     try:
         state: dict[str, Any] = torch.load(io.BytesIO(payload), weights_only=True, map_location="cpu")
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        raise CorruptFileError(f"checkpoint {file} cannot be read: {error}") from error
+    except _UNREADABLE as error:
+        raise CorruptFileError(f"checkpoint {file} cannot be read: {' '.join(str(error).split())}") from error
+    if not isinstance(state, dict):
+        raise CorruptFileError(f"checkpoint {file} holds no state of a training")
     return state
 
 

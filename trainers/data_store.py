@@ -13,11 +13,12 @@ from pathlib import Path
 import msgspec
 
 from trainers.cache import cache_folder, check_data, local_data
-from trainers.errors import CorruptFileError, DamagedDataError, DataError
+from trainers.errors import CorruptFileError, DamagedDataError, DataError, SpecError
 from trainers.files import create, decode, decode_record, encode_record, exists, file_record, remove_at_once, write
 from trainers.locks import is_held, locked
 from trainers.remote import Place, RemotePath
 from trainers.result import Manifest
+from trainers.texts import check_part
 
 ABANDONED_SECONDS = 24 * 3600
 MANIFEST = "manifest.json"
@@ -48,8 +49,10 @@ class DataStore:
             return None
         try:
             record = decode_record(index)
-            manifest = self.manifest(str(record["fingerprint"]))
-        except (CorruptFileError, KeyError):
+            fingerprint = str(record["fingerprint"])
+            check_part("fingerprint", fingerprint)
+            manifest = self.manifest(fingerprint)
+        except (CorruptFileError, SpecError, KeyError):
             return None
         return replace(manifest, origin=str(record.get("origin", manifest.origin)))
 

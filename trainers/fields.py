@@ -55,7 +55,7 @@ def settable_keys(spec: RunSpec) -> tuple[str, ...]:
 
 _NOTHING = Choice(name="")
 EXAMPLE = RunSpec(
-    data="",
+    data="none",
     model=_NOTHING,
     objective=_NOTHING,
     optimizer=Optimizer(name=OptimizerName.SGD, lr=1.0, weight_decay=0.0),

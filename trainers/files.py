@@ -128,7 +128,7 @@ def _decoded_at_once(text: bytes, kind: type[T]) -> T | None:
     try:
         record: _Record[T] = _decoder(kind).decode(text)  # type: ignore[arg-type]
         canonical = _ENCODER.encode(record.content)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, RecursionError, OverflowError):
         return None
     return record.content if hashlib.sha256(canonical).hexdigest() == record.sha256 else None
 

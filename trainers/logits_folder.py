@@ -32,6 +32,7 @@ from trainers.files import (
     subfolders,
     write,
 )
+from trainers.loaded import load_array
 from trainers.remote import Place
 from trainers.result import Failure, FileRecord
 from trainers.spec import to_dict
@@ -144,9 +145,9 @@ def _mapped(file: Place) -> Logits:
     """A file, or its copy on this machine, whose content was compared with its name."""
     try:
         expected = FileRecord(size_bytes=size_of(file), sha256=file.stem.rpartition("-")[2])
-        logits_NK: Logits = np.load(local_file(file, expected), mmap_mode="c")
+        logits_NK: Logits = load_array(local_file(file, expected), mmap_mode="c")
     except CorruptFileError:
         raise
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise CorruptFileError(f"{file} cannot be read: {error}") from error
     return logits_NK

@@ -100,7 +100,7 @@ def load_complete(network: Network, model: Choice, state: dict[str, Tensor]) -> 
 
 def _load(network: Network, model: Choice, wanted: dict[str, Tensor], given: dict[str, Tensor]) -> None:
     names = {name for name in wanted.keys() | given.keys() if not name.endswith(".num_batches_tracked")}
-    wrong = [name for name in sorted(names) if _shape(wanted, name) != _shape(given, name)]
+    wrong = [name for name in sorted(names) if _form(wanted, name) != _form(given, name)]
     if wrong:
         raise SpecError(f"weights do not fit model {model.name!r}: {len(wrong)} tensors differ, first {wrong[0]!r}")
     network.body.load_state_dict(given, strict=False)
@@ -108,3 +108,8 @@ def _load(network: Network, model: Choice, wanted: dict[str, Tensor], given: dic
 
 def _shape(state: dict[str, Tensor], name: str) -> torch.Size | None:
     return state[name].shape if name in state else None
+
+
+def _form(state: dict[str, Tensor], name: str) -> tuple[torch.Size, bool] | None:
+    """Shape, and whether the numbers are fractions."""
+    return (state[name].shape, state[name].is_floating_point()) if name in state else None

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from trainers.arrays import images_file, labels_file, sizes_file
 from trainers.errors import CorruptFileError
+from trainers.loaded import load_array
 from trainers.result import Split
 from trainers.storage import Store
 
@@ -84,11 +85,11 @@ def load_split(store: Store, fingerprint: str, split: Split) -> tuple[Pictures, 
     """Pictures and labels (N,) of one prepared split; label -1 means unlabelled."""
     folder = store.local_data(fingerprint)
     try:
-        images = np.load(images_file(folder, split), mmap_mode="r")
-        labels: Labels = np.load(labels_file(folder, split))
+        images = load_array(images_file(folder, split), mmap_mode="r")
+        labels: Labels = load_array(labels_file(folder, split))
         if not sizes_file(folder, split).exists():
             return Pictures(images), labels
-        sizes_N2 = np.load(sizes_file(folder, split))
-    except (OSError, ValueError) as error:
+        sizes_N2 = load_array(sizes_file(folder, split))
+    except CorruptFileError as error:
         raise CorruptFileError(f"prepared data {folder} cannot be read ({error}); delete it and run again") from error
     return Pictures(images, sizes_N2, store.manifest(fingerprint).image_size), labels

@@ -33,6 +33,7 @@ from trainers.decoding import (
 from trainers.errors import DataError
 from trainers.images import MAX_PIXELS, RawData, Resize
 from trainers.leaks import Leak, find_leaks, refuse_leaks
+from trainers.loaded import load_array
 from trainers.plugins import Kind
 from trainers.processes import num_cpus
 from trainers.result import Manifest, Split
@@ -275,7 +276,7 @@ def _side(raw: RawData, request: DataRequest, sizes_N2: Indices) -> int:
 def _manifest(
     whole: Path, raw: RawData, request: DataRequest, size: int, skipped: tuple[str, ...], num_leaked: int
 ) -> Manifest:
-    labels = {split: np.load(labels_file(whole, split)) for split in Split}
+    labels = {split: load_array(labels_file(whole, split)) for split in Split}
     return Manifest(
         fingerprint=fingerprint(whole, raw.class_names, size),
         name=request.title,

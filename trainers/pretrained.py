@@ -10,6 +10,7 @@ import hashlib
 import pickle
 import struct
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -33,7 +34,12 @@ PARALLEL = "module."
 _UNREADABLE = (
     *(OSError, RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError, SafetensorError),
     *(TypeError, AttributeError, AssertionError, struct.error),  # torch's reader of bytes that are no pickle
+    *(ArithmeticError, MemoryError, zipfile.BadZipFile),
 )
+
+
+MOST_RECORDS = 20_000
+"""Of an archive of torch, which has one per tensor; networks have hundreds, a few of them thousands."""
 
 
 def keep_weights(
@@ -103,7 +109,23 @@ def read_state(file: Path, options: str = PRETRAINED_OPTIONS) -> dict[str, Tenso
     state = next((one for one in inner if isinstance(one, dict)), content)
     if not isinstance(state, dict) or not state or not all(_is_entry(*item) for item in state.items()):
         raise WeightsError(f"{file} holds no state dict of tensors; {options}")
+    for name, value in state.items():
+        if wrong := _fault(value):
+            raise WeightsError(f"{file}: tensor {name!r} {wrong}; {options}")
     return state
+
+
+def _fault(value: Tensor) -> str:
+    """Why a tensor is none of a network's; "" if nothing is wrong with it."""
+    if value.layout is not torch.strided or value.device.type != "cpu" or value.is_quantized:
+        return "is no plain tensor with values of its own"
+    if value.is_complex():
+        return f"is of {value.dtype}, and weights are real numbers"
+    if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        return f"stands for {value.numel()} numbers with fewer in the file"
+    if value.is_floating_point() and not value.isfinite().all():
+        return "has values that are not finite"
+    return ""
 
 
 def _why(error: Exception) -> str:
@@ -122,9 +144,20 @@ def _is_entry(name: Any, value: Any) -> bool:
 def _read(file: Path) -> Any:
     if file.suffix == ".safetensors":
         return safetensors.torch.load_file(file)
+    _check_archive(file)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a plain pickle, which is refused
         return torch.load(file, weights_only=True, map_location="cpu")
+
+
+def _check_archive(file: Path) -> None:
+    """ValueError for a zip that would be more than itself once it is unpacked: torch compresses nothing."""
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            records = archive.infolist()
+            size_bytes = sum(record.file_size for record in records)
+        if size_bytes > file.stat().st_size or len(records) > MOST_RECORDS:
+            raise ValueError(f"{len(records)} records of {size_bytes} bytes once unpacked")
 
 
 def _imagenet_file(digest: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -11,7 +12,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from trainers.errors import SpecError
 from trainers.spec import Role
+from trainers.texts import check_part
+
+
+def check_numbers(values: Mapping[str, object]) -> None:
+    """SpecError for a whole number that no table can hold."""
+    for name, value in values.items():
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise SpecError(f"{name} is beyond 64 bits")
 
 
 class Status(StrEnum):
@@ -115,6 +125,13 @@ class Result:
     has_mixed_environment: bool = False
     reads_logits: bool = False
 
+    def __post_init__(self) -> None:
+        for what, name in (("run_id", self.run_id), ("attempt", self.attempt)):
+            check_part(what, name)
+        for file in self.files:
+            check_part("a name in files", file)
+        check_numbers(vars(self))
+
 
 class Cause(StrEnum):
     """What an attempt failed of: the job itself, or what was around it and may be otherwise next time.
@@ -171,6 +188,10 @@ class Manifest:
     num_leaked: int = 0
     files: dict[str, FileRecord] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for file in self.files:
+            check_part("a name in files", file)
+
     @property
     def num_classes(self) -> int:
         """The width of a classifier for this data."""
@@ -198,6 +219,10 @@ class PlannedJob:
     seed: int
     parents: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        for run in (self.run_id, *self.parents):
+            check_part("a run id", run)
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlanRecord:
@@ -213,6 +238,11 @@ class PlanRecord:
     planned_at: str
     jobs: tuple[PlannedJob, ...]
     plugins: str = ""
+
+    def __post_init__(self) -> None:
+        check_part("plan_id", self.plan_id)
+        if self.plugins:
+            check_part("plugins", self.plugins)
 
 
 PREDICTIONS_SCHEMA = pa.schema(

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from trainers.errors import SpecError
+from trainers.texts import check_part
 
 SCHEMA_VERSION = 1
 """Part of every run id: a change in the meaning of a stored spec must change it."""
@@ -144,6 +145,9 @@ class Weights:
     name: str
     digest: str
 
+    def __post_init__(self) -> None:
+        check_part("a digest of weights", self.digest)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
@@ -177,6 +181,7 @@ class RunSpec:
     logits_dtype: LogitsType = LogitsType.FLOAT32
 
     def __post_init__(self) -> None:
+        check_part("data", self.data)
         is_given = self.epochs == 0 and self.init_weights is not None
         _require(self.epochs >= 1 or is_given, "epochs", self.epochs, "1 or more")
         _require(self.epochs <= MOST_EPOCHS, "epochs", self.epochs, f"{MOST_EPOCHS} at most")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from trainers import plugins
 from trainers.plugins import Kind
 from trainers.spec import SCHEMA_VERSION, Augment, LogitsType, Precision, RunSpec, digest_of, run_id, to_dict
+from trainers.texts import check_part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,9 @@ class LogitsSpec:
     view_seed: int
     precision: Precision
     dtype: LogitsType
+
+    def __post_init__(self) -> None:
+        check_part("data", self.data)
 
     @property
     def num_classes(self) -> int:

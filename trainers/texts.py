@@ -45,3 +45,12 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, (list, tuple)):
         for inner in value:
             yield from _texts(inner)
+
+
+_PART = re.compile(r"[^/\x00-\x1f\x7f]{1,300}")
+
+
+def check_part(what: str, name: str) -> None:
+    """SpecError for a name in a record that is more than one part of a path, and so could lead out of its folder."""
+    if not _PART.fullmatch(name) or name in (".", ".."):
+        raise SpecError(f"{what} is {name[:200]!r}; allowed: a single name, without a slash")

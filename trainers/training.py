@@ -168,7 +168,7 @@ class Training:
         for file in self._store.checkpoints(attempt.run):
             try:
                 state = decode_state(file)
-                if state["parent_weights"] != self._parent_weights:
+                if state.get("parent_weights") != self._parent_weights:
                     attempt.log(f"checkpoint {file} was made with other parents' weights; not used")
                     continue
                 if not self._fits(state):

@@ -168,6 +168,8 @@ positive = st.floats(1e-9, 1e9, allow_nan=False)
 scalars = st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 values = scalars | st.lists(st.integers(0, 99) | st.floats(0, 1), max_size=4).map(tuple)
 names = st.text(st.characters(codec="utf-8"), max_size=8)
+parts = st.text("0123456789abcdef: ", min_size=1, max_size=16)
+"""What may name a folder."""
 choices = st.builds(
     Choice, name=names, args=st.dictionaries(names.filter(lambda n: n not in ("seed", "view_seed")), values, max_size=4)
 )
@@ -180,7 +182,7 @@ optimizers = st.builds(
 )
 specs = st.builds(
     RunSpec,
-    data=names,
+    data=parts,
     model=choices,
     objective=choices,
     optimizer=optimizers,
@@ -196,7 +198,7 @@ specs = st.builds(
     view_seed=st.integers(0, 2**53),
     teacher=st.none(),
     init_run=st.none(),
-    init_weights=st.none() | st.builds(Weights, name=names, digest=names),
+    init_weights=st.none() | st.builds(Weights, name=names, digest=parts),
 )
 
 
