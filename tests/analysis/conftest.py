@@ -46,9 +46,9 @@ ENVIRONMENT = Environment(
     source_digests={"trainers.models.student": "0" * 12},
 )
 RESULT = Result(
-    run_id="",
+    run_id="of-whoever",
     group_id="",
-    attempt="",
+    attempt="0001",
     data_name="food11",
     initialized_from="random",
     best_epoch=2,
