@@ -16,7 +16,7 @@ from ray.exceptions import RayError
 
 from sweeps import allocator
 from sweeps.losses import ending_with_head
-from sweeps.nodes import OPEN, check_nodes, head_of, is_open, machines
+from sweeps.nodes import OPEN, check_nodes, head_of, is_open, machines, say_what_may_come
 from sweeps.resources import Resources
 from sweeps.trial import run_task
 from trainers.errors import ResourceError
@@ -50,13 +50,14 @@ def connected(address: str | None, store: Store, say: Callable[[str], None]) -> 
     """
     os.environ.update(TUNE_SETTINGS)
     log_folder = store.log_folder()
-    with _logging_to(log_folder / "ray.log"):
+    with _logging_to(log_folder / "ray.log") as attach:
         if ray.is_initialized():
             _check_workers_have_our_code()
             check_nodes(store, say)
             yield machines()
             return
         _start(address, log_folder)
+        attach()
         if allocator.environment(os.environ):
             say(allocator.SAYING)
         try:
@@ -74,6 +75,7 @@ def _inspect(address: str, store: Store, say: Callable[[str], None]) -> None:
     if is_open(head_of(address)):
         say(OPEN)
     check_nodes(store, say)
+    say_what_may_come(say)
 
 
 def _start(address: str | None, log_folder: Path) -> None:
@@ -99,8 +101,11 @@ def _start(address: str | None, log_folder: Path) -> None:
                 configure_logging=False,
                 include_dashboard=None if address else False,
             )
-    except (ConnectionError, RuntimeError, ValueError, RayError) as error:
-        raise ResourceError(f"cannot reach a Ray cluster at {address or 'this machine'}: {error}") from error
+    except Exception as error:  # Ray raises no less for a node that takes too long to start
+        if isinstance(error, OSError) and not isinstance(error, ConnectionError):
+            raise
+        what = f"cannot reach a Ray cluster at {address}" if address else "cannot start Ray on this machine"
+        raise ResourceError(f"{what}: {error}") from error
     signal.signal(signal.SIGTERM, on_terminate)  # ray.init put its own in place, which aborts the process
 
 
@@ -162,18 +167,23 @@ class _Log(logging.FileHandler):
 
 
 @contextmanager
-def _logging_to(file: Path) -> Iterator[None]:
-    """Ray's and Tune's own messages go to a file instead of the screen."""
+def _logging_to(file: Path) -> Iterator[Callable[[], None]]:
+    """Ray's and Tune's own messages go to a file instead of the screen; call what is given once Ray has started."""
     handler = _Log(file)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     loggers = [logging.getLogger(name) for name in ("ray", "ray.tune", "ray.train", "ray.data")]
     printing = worker.print_to_stdstream
     before = [(logger, logger.handlers, logger.propagate) for logger in loggers]
-    for logger in loggers:
-        logger.handlers, logger.propagate = [handler], False
+
+    def attach() -> None:
+        """`ray.init` takes the handlers off."""
+        for logger in loggers:
+            logger.handlers, logger.propagate = [handler], False
+
+    attach()
     worker.print_to_stdstream = lambda data, **how: handler.handle(_warning(data["lines"]))  # of nodes that died
     try:
-        yield
+        yield attach
     finally:
         worker.print_to_stdstream = printing
         for logger, handlers, propagates in before:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import ray
+from ray._private import worker
 from ray._private.authentication.authentication_utils import is_token_auth_enabled
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from sweeps.probe import Mark, Report, check, look, marked
+from sweeps.autoscaling import find_launcher_file, in_words, to_come
+from sweeps.probe import Report, check, look, marked
 from sweeps.resources import Resources
 from trainers.errors import ResourceError
 from trainers.storage import Store
@@ -25,15 +29,45 @@ OPEN = (
 
 
 def machines() -> tuple[Resources, ...]:
-    """What each living node has."""
-    return tuple(_resources(node) for node in _alive())
+    """What each living node has, and what each node would have that an autoscaler may add."""
+    alive = _alive()
+    return (*map(_resources, alive), *_coming(alive))
+
+
+def say_what_may_come(say: Callable[[str], None]) -> None:
+    """In one line, if anything may."""
+    coming = _coming(_alive())
+    if coming:
+        say(f"cluster: {len(_alive())} nodes; its autoscaler may add {in_words(coming)}")
+
+
+def _coming(alive: list[dict[str, Any]]) -> tuple[Resources, ...]:
+    if worker._global_node is None or worker._global_node.is_head():  # a Ray of this process has no autoscaler
+        return ()
+    file = _launcher_file(ray.get_runtime_context().gcs_address)
+    return to_come(file, [_resources(node) for node in alive if not _is_head(node)])
+
+
+@cache
+def _launcher_file(head: str) -> dict[str, Any]:
+    """Of a head's autoscaler, as a task there finds it; {} if there is none, or no answer."""
+    for node in filter(_is_head, _alive()):
+        asked = _on(node, find_launcher_file).remote(head)
+        with suppress(RayError):
+            found: dict[str, Any] = ray.get(asked, timeout=ANSWER_SECONDS)
+            return found
+    return {}
+
+
+def _is_head(node: dict[str, Any]) -> bool:
+    return "node:__internal_head__" in node["Resources"]
 
 
 def check_nodes(store: Store, say: Callable[[str], None]) -> None:
     """StoreError or ResourceError unless every node that can run a job has our packages, our code and this store."""
     nodes = [node for node in _alive() if _resources(node).cpus > 0]
     with marked(store) as mark:
-        asked = {_ask(node, mark): node for node in nodes}
+        asked = {_on(node, look).remote(node["NodeManagerAddress"], mark): node for node in nodes}
         late = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_SECONDS)[1] if asked else []
         reports = [_answer(reference, node, reference in late) for reference, node in asked.items()]
     for line in check([report for report in reports if report is not None]):
@@ -78,10 +112,11 @@ def _resources(node: dict[str, Any]) -> Resources:
     return Resources(cpus=have.get("CPU", 0.0), gpus=have.get("GPU", 0.0))
 
 
-def _ask(node: dict[str, Any], mark: Mark) -> Any:
+def _on(node: dict[str, Any], function: Callable[..., Any]) -> Any:
+    """A function as a task on that node and on no other."""
     pinned = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
     options: dict[str, Any] = {"num_cpus": 0, "max_retries": 0, "scheduling_strategy": pinned}
-    return ray.remote(look).options(**options).remote(node["NodeManagerAddress"], mark)
+    return ray.remote(function).options(**options)
 
 
 def _answer(reference: Any, node: dict[str, Any], is_late: bool) -> Report | None:

@@ -145,7 +145,8 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.serial": RECORDS | PLANNING | RUNNING | {"torch"},
     "sweeps.searcher": RECORDS | PLANNING | {"ray"},
     "sweeps.probe": RECORDS,
-    "sweeps.nodes": RECORDS | {"sweeps.probe", "sweeps.resources", "ray", "grpc"},
+    "sweeps.autoscaling": {"sweeps.resources", "yaml"},
+    "sweeps.nodes": RECORDS | {"sweeps.autoscaling", "sweeps.probe", "sweeps.resources", "ray", "grpc"},
     "sweeps.losses": WORDS | {"sweeps.resources", "ray"},
     "sweeps.connect": RECORDS
     | {"sweeps.allocator", "sweeps.losses", "sweeps.nodes", "sweeps.resources", "sweeps.trial", "ray"},
