@@ -101,6 +101,7 @@ def test_a_gpu_is_shared_by_four_small_jobs_and_a_failed_teacher_blocks_its_stud
     outcome = petite.process(*petite.report, *bad, "--address", address)
     assert outcome.code == 1, outcome.out + outcome.err
     assert "7 ok, 1 failed, 1 blocked" in outcome.out
+    assert "\nwarning: this Ray cluster asks nobody for a token: " in outcome.out
     assert "student_kd_scratch@0: BLOCKED by teacher_scratch@0" in outcome.out
     others = {run: digest for run, digest in finished.weights.items() if run in petite.labels.values()}
     assert petite.weights == others and len(others) == 7
