@@ -110,9 +110,10 @@ class Rest:
 
     def __init__(self, plan: Plan, store: Store, progress: Progress) -> None:
         self._plan, self._store, self._progress = plan, store, progress
-        self._earlier = {job.id: store.state(job.id).failure for job in plan.jobs}
+        states = {job.id: store.state(job.id) for job in plan.jobs}
+        self._earlier = {run: state.failure for run, state in states.items()}
         self._num_tries: Counter[str] = Counter()
-        self._shown_done: set[str] = {job.id for job in plan.jobs if store.state(job.id).result is not None}
+        self._shown_done = {run for run, state in states.items() if state.result is not None}
         self._shown_failed: set[str] = set()
 
     def after(self, over: Round) -> set[str]:

@@ -119,7 +119,11 @@ def kind_of(path: str, root: str) -> str:
         return "chunk"
     if name.startswith((".", "checkpoint-", "set-aside-", "epoch-")):
         return name.rpartition("-")[0] if name.startswith(".") else name.split("-")[0]
-    if "requests" in parts or above in ("plans", "weights", "plugins", "tables") or name.endswith(".npy"):
+    if (
+        "requests" in parts
+        or above in ("plans", "weights", "plugins", "tables", "drivers", "leases")
+        or name.endswith(".npy")
+    ):
         return above or name
     return "folder" if "." not in name else name
 
