@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import random
@@ -18,7 +19,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from trainers.heartbeat import driving
 from trainers.storage import CURVES, PREDICTIONS, WEIGHTS, Store
+from trainers.whereabouts import this_machine
 
 pytestmark = pytest.mark.faults
 
@@ -231,6 +234,42 @@ def wait_until_both_are_at_work(store: Store) -> None:
     while len(store.lease_ids()) < 2:
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+def test_a_driver_that_is_killed_at_any_operation_on_its_lease_leaves_the_job_to_the_next_at_once(
+    tool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inject: Any
+) -> None:
+    if not this_machine():
+        pytest.skip("this system does not tell its machine, so that a dead driver is known by its beats alone")
+    monkeypatch.syspath_prepend(tool)
+    boundaries, store, number = importlib.import_module("boundaries"), Store(tmp_path).open(), 1
+    while killed_at(boundaries, store, number):
+        with driving(store) as leases:
+            assert leases.holders(["job"]) == {} and leases.take("job")
+        assert_nothing_is_left(store)
+        number += 1
+    assert number > 10
+    inject(
+        fault="SIGKILL of a driver at a lease",
+        times=number - 1,
+        finished_lost=0,
+        repeated="0",
+        outcome="the next driver takes the job at once",
+    )
+
+
+def killed_at(boundaries: Any, store: Store, number: int) -> bool:
+    """Whether a driver that takes and gives back one job met this boundary, and died there."""
+    child = os.fork()
+    if child == 0:
+        try:
+            boundaries.Boundaries(store.root, number, lambda operation: None).watch()
+            with driving(store) as leases:
+                leases.take("job")
+                leases.release("job")
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
 
 @pytest.mark.ray
