@@ -192,7 +192,7 @@ def _environment() -> tuple[tuple[str, str], ...]:
 @lru_cache(maxsize=8)
 def _client(bucket: str, patience: Patience, environment: tuple[tuple[str, str], ...]) -> S3Store:
     """obstore reads the environment itself; it is an argument so that another one gets another client."""
-    is_plain = dict(environment).get("AWS_ENDPOINT_URL", "").startswith("http://")
+    is_plain = any(name.startswith("AWS_ENDPOINT") and value.startswith("http://") for name, value in environment)
     return S3Store.from_url(
         bucket,
         client_options={

@@ -136,7 +136,7 @@ def test_a_run_that_is_cut_off_at_any_write_is_finished_or_not_and_ends_the_same
     num_writes = count_writes(lab, bucket, spec, make_proxy)
     for write in range(1, num_writes + 1):
         for is_carried_out in (False, True):
-            if not is_full and (write + is_carried_out) % 3:
+            if not is_full and (write + is_carried_out) % 5:
                 continue
             again = of_own(lab, bucket, f"{write}-{is_carried_out}")
             make_proxy(by_request=cut_at(write, is_carried_out))
