@@ -22,20 +22,24 @@ FREE_SOME = "free some space and run the same command again"
 
 
 def free_bytes(path: Place) -> int:
-    """Free on the disk that a file or folder is on, or will be once it is made; no end of it in a bucket."""
-    return sys.maxsize if isinstance(path, RemotePath) else shutil.disk_usage(_existing(path)).free
+    """Free on the disk that a file or folder is on, or will be once it is made.
+
+    No end of it in a bucket, and on a disk that does not tell its size, as some that are reached over a network.
+    """
+    return _free_and_total(path)[0]
 
 
 def room_bytes(path: Place) -> int:
     """What may still be written there: the free bytes without those that stay free; below 0 if they are too few."""
+    free, total = _free_and_total(path)
+    return free - min(RESERVED_BYTES, total // RESERVED_SHARE)
+
+
+def _free_and_total(path: Place) -> tuple[int, int]:
     if isinstance(path, RemotePath):
-        return sys.maxsize
-    usage = shutil.disk_usage(_existing(path))
-    return usage.free - min(RESERVED_BYTES, usage.total // RESERVED_SHARE)
-
-
-def _existing(path: Path) -> Path:
-    return next(folder for folder in (path, *path.parents) if folder.exists())
+        return sys.maxsize, 0
+    usage = shutil.disk_usage(next(folder for folder in (path, *path.parents) if folder.exists()))
+    return (usage.free, usage.total) if usage.total else (sys.maxsize, 0)
 
 
 def check_room(file: Place, num_bytes: int) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from trainers.attempt import ANY_CHECKPOINT, Attempt
 from trainers.errors import DiskFullError, StoreError
+from trainers.remote import RemotePath
 from trainers.space import RESERVED_BYTES, check_room, explained, free_bytes, room_bytes
 
 
@@ -30,6 +31,12 @@ def test_of_a_large_disk_a_fixed_part_stays_free_and_of_a_small_one_a_fiftieth(d
     assert room_bytes(tmp_path) == 10**12 - RESERVED_BYTES
     disk(total=5_000, free=1_000)
     assert room_bytes(tmp_path) == 900
+
+
+def test_a_disk_that_does_not_tell_its_size_and_a_bucket_have_room_for_everything(disk: Any, tmp_path: Path) -> None:
+    disk(total=0, free=0)
+    check_room(tmp_path / "file", 10**15)
+    check_room(RemotePath("s3://bucket/store/file"), 10**15)
 
 
 def test_a_folder_that_is_not_there_yet_has_the_room_of_the_one_that_will_hold_it(tmp_path: Path) -> None:
