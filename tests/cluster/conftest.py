@@ -48,13 +48,20 @@ def wait_until() -> Callable[[Callable[[], Any]], Any]:
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A head and two workers with a CPU each, which ask for a token; gone afterwards, with all that ran there."""
+def make_hosts() -> Callable[..., Any]:
+    """A context of hosts by name, the first with the bridge; skips where none can be made."""
     reason = hosts.why_not()
     if reason is not None:
         pytest.skip(reason)
+    made: Callable[..., Any] = hosts.made
+    return made
+
+
+@pytest.fixture(scope="session")
+def cluster(make_hosts: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A head and two workers with a CPU each, which ask for a token; gone afterwards, with all that ran there."""
     work = tmp_path_factory.mktemp("cluster")
-    with hosts.made(("desk", "head", "one", "two"), work) as made:
+    with make_hosts(("desk", "head", "one", "two"), work) as made:
         cluster = launcher.Cluster(hosts=made, work=work)
         cluster.give_token()
         cluster.up()
@@ -95,12 +102,9 @@ def begin(cluster: Any, begin_on: Any) -> Callable[..., subprocess.Popen[str]]:
 
 
 @pytest.fixture
-def one_host(tmp_path: Path) -> Iterator[Any]:
+def one_host(make_hosts: Any, tmp_path: Path) -> Iterator[Any]:
     """A single host, without Ray as yet, and with our code under root's home."""
-    reason = hosts.why_not()
-    if reason is not None:
-        pytest.skip(reason)
-    with hosts.made(("head",), tmp_path) as made:
+    with make_hosts(("head",), tmp_path) as made:
         made["head"].check("ln", "-s", str(hosts.ROOT), str(hosts.HOME / "petite"))
         yield launcher.Cluster(hosts=made, work=tmp_path)
 

@@ -36,6 +36,9 @@ def why_not() -> str | None:
     missing = [name for name in NEEDED if shutil.which(name) is None] + [SSHD] * (not Path(SSHD).exists())
     if missing:
         return f"not installed: {', '.join(missing)} (Debian: iproute2, openssh-server, rsync)"
+    hidden = [path for path in _needed(Path("/tmp")) if path.is_relative_to("/mnt") or path.is_relative_to("/run")]
+    if hidden:
+        return f"{hidden[0]} lies under /mnt or /run, which every host has for itself"
     links = "ip link add probe type bridge && ip link add v0 type veth peer name v1"
     probe = f"{links} && mount --make-rprivate / && mount -t tmpfs none /mnt"
     done = subprocess.run(["unshare", *NAMESPACES, "--fork", "sh", "-c", probe], capture_output=True, text=True)
@@ -73,14 +76,13 @@ class Host:
         return [one for one in psutil.Process(self.pid).children(recursive=True) if one.name() == name]
 
     def close(self) -> None:
-        """Pull its plug: the kernel kills all that runs on it."""
-        self.process.kill()
-        if psutil.pid_exists(self.pid):
+        """Pull its plug: the kernel kills all that runs on it, and then its parent ends."""
+        if self.process.poll() is None:
             psutil.Process(self.pid).kill()
+        self.process.wait(timeout=60)
         for stream in (self.process.stdin, self.process.stdout):
             if stream is not None:
                 stream.close()
-        self.process.wait()
 
 
 @contextmanager
@@ -121,9 +123,14 @@ def _make(name: str, address: str, names: Sequence[str], work: Path) -> Host:
     return Host(name=name, address=address, pid=first.pid, process=process)
 
 
+def _needed(work: Path) -> tuple[Path, ...]:
+    """What hosts must see of this machine's files."""
+    return (ROOT, Path(sys.prefix), Path(sys.base_prefix), work)
+
+
 def _script(name: str, names: Sequence[str], work: Path) -> str:
     """The first process of a host; it collects the dead, as bash does."""
-    kept = [path for path in (ROOT, Path(sys.prefix), Path(sys.base_prefix), work) if path.is_relative_to("/tmp")]
+    kept = [path for path in _needed(work) if path.is_relative_to("/tmp")]
     hosts = "\\n".join(["127.0.0.1 localhost", *(f"{NETWORK}.{n} {one}" for n, one in enumerate(names, 1))])
     bind = [f"mkdir -p {path} && mount --rbind /mnt/outside/{path.relative_to('/tmp')} {path}" for path in kept]
     lines = [
@@ -139,6 +146,7 @@ def _script(name: str, names: Sequence[str], work: Path) -> str:
         f"printf '{hosts}\\n' > /mnt/hosts && mount --bind /mnt/hosts /etc/hosts",
         f"sed 's#^root:.*#root:x:0:0:root:{HOME}:/bin/bash#' /etc/passwd > /mnt/passwd",
         "mount --bind /mnt/passwd /etc/passwd",
+        "echo 'root:*:19000:0:99999:7:::' > /mnt/shadow && mount --bind /mnt/shadow /etc/shadow",  # not locked
         "ssh-keygen -q -t ed25519 -N '' -f /mnt/host_key",
         f"{SSHD} -E /mnt/sshd.log -h /mnt/host_key -o AuthorizedKeysFile={work}/key.pub -o StrictModes=no "
         "-o PidFile=none -o UsePAM=no -o PermitRootLogin=prohibit-password",
