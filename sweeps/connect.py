@@ -16,7 +16,7 @@ from ray.exceptions import RayError
 
 from sweeps import allocator
 from sweeps.losses import ending_with_head
-from sweeps.nodes import OPEN, check_nodes, head_of, is_open, machines, say_what_may_come
+from sweeps.nodes import OPEN, check_nodes, check_token, head_of, is_open, machines, say_what_may_come
 from sweeps.resources import Resources
 from sweeps.trial import run_task
 from trainers.errors import ResourceError
@@ -157,6 +157,8 @@ def _check_reachable(address: str | None) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
         raise ResourceError(f"cannot reach a Ray cluster at {address}: {error}") from error
+    if not (address or "").startswith("ray://"):
+        check_token(f"{host}:{port}")
 
 
 class _Log(logging.FileHandler):

@@ -88,18 +88,30 @@ def is_open(head: str) -> bool:
     One that asks for tokens would not have let in a process without; whether it asks at all, a process that has one
     learns by going without.
     """
-    if not is_token_auth_enabled():
-        return True
+    return not is_token_auth_enabled() or _answer_without_token(head) == "OK"
+
+
+def check_token(head: str) -> None:
+    """ResourceError if a head asks for a token and this process would come without: Ray tries for a minute, aloud."""
+    if not is_token_auth_enabled() and _answer_without_token(head) == "UNAUTHENTICATED":
+        raise ResourceError(
+            f"the Ray cluster at {head} asks for a token: set RAY_AUTH_MODE=token, and put the cluster's token into "
+            "~/.ray/auth_token or RAY_AUTH_TOKEN"
+        )
+
+
+def _answer_without_token(head: str) -> str:
+    """The name of gRPC's status for a harmless question; "" where nothing can be learned."""
     try:
         import grpc
     except ImportError:  # not in every installation of Ray
-        return False
+        return ""
     with grpc.insecure_channel(head) as channel:
         try:
             channel.unary_unary("/ray.rpc.NodeInfoGcsService/CheckAlive")(b"", timeout=5)
-        except grpc.RpcError:
-            return False
-    return True
+        except grpc.RpcError as error:
+            return str(error.code().name)
+    return "OK"
 
 
 def _alive() -> list[dict[str, Any]]:
