@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +73,11 @@ class Host:
 
     def processes(self, name: str) -> list[psutil.Process]:
         """Those of this host that go by a name."""
-        return [one for one in psutil.Process(self.pid).children(recursive=True) if one.name() == name]
+        found = []
+        for one in psutil.Process(self.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                found += [one] * (one.name() == name and one.status() != psutil.STATUS_ZOMBIE)
+        return found
 
     def close(self) -> None:
         """Pull its plug: the kernel kills all that runs on it, and then its parent ends."""
