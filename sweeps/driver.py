@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +35,7 @@ from trainers.storage import Store
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from sweeps.board import Board
     from sweeps.resources import Resources
 
 Say = Callable[[str], None]
@@ -92,7 +93,7 @@ def carry_out(
         return 0
     for data in sorted({decision.job.spec.data for decision in to_run.values()}):
         store.set_damaged_data_aside(data)
-    from sweeps.board import Board, Phase
+    from sweeps.board import Phase
     from sweeps.progress import BoardProgress, LiveTable
 
     keep_weights(store, sweep.plan, sweep.pretraining, sweep.request.teacher)
@@ -118,15 +119,7 @@ def carry_out(
         set_aside_stale(store, to_run, holders)
         for job in plan.logits:
             store.logits(job.id).write_request(job.request)
-        board = Board(
-            plan,
-            set(plan.tasks) - unfinished,
-            setup.num_slots(plan),
-            setup.epoch_seconds,
-            setup.kind,
-            extra_seconds=estimates.history.extra_seconds,
-            startup_seconds=0.0 if request.serial else PROCESS_SECONDS,
-        )
+        board = _board(plan, unfinished, setup, request)
         is_live = console.is_terminal and not request.quiet
         if is_live:
             stack.enter_context(LiveTable(board, console))
@@ -140,6 +133,21 @@ def carry_out(
     room.check()
     waiting = sum(board.lines[job.id].phase is Phase.WAITING for job in plan.jobs)
     return 0 if request.max_hours is None else waiting
+
+
+def _board(plan: Plan, unfinished: Collection[str], setup: Setup, request: ExecutionRequest) -> Board:
+    """What is shown of the sweep, and its estimates."""
+    from sweeps.board import Board
+
+    return Board(
+        plan,
+        set(plan.tasks).difference(unfinished),
+        setup.num_slots(plan),
+        setup.epoch_seconds,
+        setup.kind,
+        extra_seconds=setup.estimates.history.extra_seconds,
+        startup_seconds=0.0 if request.serial else PROCESS_SECONDS,
+    )
 
 
 def _with_logits(sweep: Sweep, to_run: set[str], mode: TeacherLogits, setup: Setup, room: int, say: Say) -> Plan:
