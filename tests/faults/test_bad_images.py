@@ -103,7 +103,8 @@ def test_a_bomb_is_refused_with_what_it_declares_and_what_is_allowed(folder: Pat
 
 
 DECODE_ALL = """
-import json, resource, sys
+import json, re, sys
+from pathlib import Path
 from trainers.data import images
 from trainers.errors import DataError
 from trainers.result import Split
@@ -113,8 +114,10 @@ for index in range(len(raw.labels[Split.TRAIN])):
         raw.decode(Split.TRAIN, index)
     except DataError:
         num_refused += 1
-print(json.dumps([num_refused, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024]))
+peak_kb = int(re.search("VmHWM:[^0-9]*([0-9]+) kB", Path("/proc/self/status").read_text())[1])
+print(json.dumps([num_refused, peak_kb // 1024]))
 """
+"""The peak is the kernel's for this program: `ru_maxrss` would count what the process was before it began, pytest."""
 
 
 def test_all_of_them_are_decoded_within_half_a_gigabyte(folder: Path) -> None:
