@@ -1,4 +1,4 @@
-"""Three hosts under Ray, set up once for all tests of this folder by `ray up` from a fourth."""
+"""Three hosts under Ray, set up once for all tests of a file by `ray up` from a fourth."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def make_hosts() -> Callable[..., Any]:
     return made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster(make_hosts: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A head and two workers with a CPU each, which ask for a token; gone afterwards, with all that ran there."""
     work = tmp_path_factory.mktemp("cluster")

@@ -350,8 +350,9 @@ def wait_for() -> Callable[[Callable[[], Any]], Any]:
 
 
 def _heed_interrupts() -> None:
-    """A shell that starts the tests in the background makes its children deaf to SIGINT; a terminal does not."""
+    """A shell that starts the tests in the background makes its children deaf to SIGINT, nohup to SIGHUP: not here."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture
