@@ -33,7 +33,9 @@ few = settings(max_examples=12, deadline=None, suppress_health_check=[HealthChec
 """A tree has a hundred random values; on a busy machine each takes its time."""
 fractions = st.floats(0, 0.99, allow_subnormal=False)
 numbers = st.floats(1e-9, 1e9, allow_subnormal=False) | st.integers(1, 9).map(float)
-words = st.sampled_from(["", "a", "b/c", "\u00e9", "\u2028", "\U0001f600", '"', "\\", "NaN"])
+parts = st.sampled_from(["a", "\u00e9", "\u2028", "\U0001f600", '"', "\\", "NaN"])
+"""Names of data and weights, which are parts of a path."""
+words = parts | st.sampled_from(["", "b/c"])
 names = words.filter(lambda name: name not in ("seed", "view_seed"))
 values = st.booleans() | st.integers(-99, 99) | numbers | words | st.lists(st.integers(0, 9), max_size=3)
 seeds = st.integers(0, 2**63 - 1)
@@ -49,7 +51,7 @@ augments = st.builds(
 )
 leaves = st.builds(
     RunSpec,
-    data=words,
+    data=parts,
     model=choices,
     objective=choices,
     optimizer=st.builds(
@@ -68,7 +70,7 @@ leaves = st.builds(
     precision=st.sampled_from(Precision),
     seed=seeds,
     view_seed=seeds,
-    init_weights=st.none() | st.builds(Weights, name=words, digest=words),
+    init_weights=st.none() | st.builds(Weights, name=words, digest=parts),
     ema_decay=st.just(0.0) | fractions,
     logits_dtype=st.sampled_from(LogitsType),
     teacher=st.none(),
