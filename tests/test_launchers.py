@@ -79,8 +79,10 @@ STAND_INS = {
     "scontrol": 'printf "scontrol %s\\n" "$*" >> "$CALLS"\nprintf "n%s\\n" 1 2 3 | head -"$HOSTS"',
     "hostname": 'echo "10.0.0.7 fe80::1"',
     "ray": 'printf "ray %s %s %s\\n" "$RAY_AUTH_MODE" "$RAY_AUTH_TOKEN" "$*" >> "$CALLS"\n'
-    'case "$1" in start) exec sleep 60;; health-check) [ ! -e "$SICK" ];; esac',
-    "python": 'printf "python %s\\n" "$*" >> "$CALLS"\n[ "$1" = - ] && cat > "$CALLS.wait" || exit "$CODE"',
+    'case "$1" in start) exec sleep 60;; health-check) [ ! -e "$SICK" ] && '
+    'until grep -q -- --head "$CALLS"; do sleep 0.01; done;; esac',
+    "python": 'printf "python %s\\n" "$*" >> "$CALLS"\n[ "$1" = - ] || exit "$CODE"\ncat > "$CALLS.wait"\n'
+    'until [ "$HOSTS" = 1 ] || grep -q "start --address" "$CALLS"; do sleep 0.01; done',
 }
 
 
