@@ -50,7 +50,7 @@ from trainers.storage import WEIGHTS, Store
 ROOT = Path(__file__).resolve().parents[2]
 CLASS_COLOURS = {"red": (220, 40, 40), "green": (40, 200, 60), "blue": (50, 70, 220)}
 SOURCE_COLOURS = {"cyan": (40, 200, 200), "yellow": (200, 200, 50), "violet": (180, 40, 180), "grey": (128, 128, 128)}
-DEADLINE_SECONDS = 90
+DEADLINE_SECONDS = 180
 
 
 def make_spec(*, seed: int = 0, lr: float = 1e-3, **changes: Any) -> RunSpec:

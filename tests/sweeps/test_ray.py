@@ -142,7 +142,7 @@ def test_a_killed_worker_is_retried_and_goes_on_from_its_last_epoch(petite: Any,
     (run,) = wait_for(lambda: [r for r in Store(petite.store).run_ids() if Store(petite.store).checkpoints(r)])
     (record,) = started_records(petite)
     os.kill(record.pid, signal.SIGKILL)
-    out, err = process.communicate(timeout=90)
+    out, err = process.communicate(timeout=180)
     assert process.returncode == 0, out + err
     assert petite.num_attempts == {run: 2}
     result = Store(petite.store).result(run)
