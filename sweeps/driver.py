@@ -104,8 +104,7 @@ def carry_out(
         estimates = Estimates(history=read_history(store), num_images=sweep.num_images, num_macs=num_macs)
         setup = _setup(sweep, request, machines, estimates)
         room = Room(store.root, _sizes(sweep, counted))
-        beside = room.free_beside(sweep.plan, to_run, setup.num_slots(sweep.plan))
-        beside = min(beside, free_bytes(store.log_folder()))
+        beside = min(room.free_beside(sweep.plan, to_run, setup.num_slots(sweep.plan)), free_bytes(store.log_folder()))
         plan = _with_logits(sweep, set(to_run), request.teacher_logits, setup, beside, say)
         setup = dataclasses.replace(setup, readers=plan.wishes.keys())
         unfinished = {*to_run, *(job.id for job in plan.logits)}
