@@ -144,7 +144,8 @@ def run(*, store: str | Path = STORE, command: str | None = None, **options: Unp
 
     from analysis.rank import write_ranking
     from sweeps.budget import check_budget
-    from sweeps.driver import carry_out, introduce, preparation_line, silent
+    from sweeps.company import silent
+    from sweeps.driver import carry_out, introduce, preparation_line
     from sweeps.sweep import naming_users_files, prepared_sweep, with_plugins
 
     started = time.monotonic()

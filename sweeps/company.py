@@ -13,8 +13,8 @@ from trainers.leases import Alone, DriverRecord, Leasing
 POLL_SECONDS = 1.0
 
 
-def unsaid(message: str) -> None:
-    """For nobody to read."""
+def silent(message: str) -> None:
+    """Says nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class Company:
     """Who else may be at the jobs of a store; `say` tells a person whom we wait for, `pause` sleeps so many seconds."""
 
     leases: Leasing = field(default_factory=Alone)
-    say: Callable[[str], None] = unsaid
+    say: Callable[[str], None] = silent
     pause: Callable[[float], None] = time.sleep
 
     def wait(self, tasks: Collection[str], may_start: Callable[[str], bool]) -> None:

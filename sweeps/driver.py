@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeps import allocator
-from sweeps.company import Company
+from sweeps.company import Company, silent
 from sweeps.counting import Counted, count_networks, counted_beside
 from sweeps.estimates import Estimates, network
 from sweeps.history import read_history
@@ -220,7 +220,3 @@ def preparation_line(say: Say) -> Callable[[str, int, int], None]:
             say(f"preparing {name}: {done}/{total} pictures")
 
     return on_image
-
-
-def silent(message: str) -> None:
-    """Says nothing."""
