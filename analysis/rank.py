@@ -282,7 +282,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _print_ranking(options: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from analysis.report import markdown_of, render_tables
+    from analysis.terminal import markdown_of, render_tables
 
     written = ranked(existing_store(options.store), plan_id=options.plan, all_runs=options.all)
     if options.markdown:

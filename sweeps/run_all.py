@@ -85,7 +85,7 @@ def _act(args: argparse.Namespace) -> int:
 
 def _report(outcome: Outcome, console: Console) -> None:
     """The ranking, the gains, and what failed."""
-    from analysis.report import render
+    from analysis.terminal import render
 
     render(outcome.ranking, outcome.gains, outcome.runs, console)
     tables = outcome.store.table_file("ranking").parent

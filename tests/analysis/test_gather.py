@@ -259,7 +259,7 @@ def test_a_folder_that_is_no_store_is_refused_and_left_alone(tmp_path: Path, cap
 
 def test_analysis_needs_neither_torch_nor_ray() -> None:
     code = (
-        "import analysis.gather, analysis.rank, analysis.report, sys; "
+        "import analysis.gather, analysis.rank, analysis.terminal, sys; "
         "assert not {'torch', 'ray', 'sweeps'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

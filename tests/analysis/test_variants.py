@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Console
 
 from analysis.rank import RANKING_SCHEMA, main, write_ranking
-from analysis.report import render
 from analysis.tables import to_rows
+from analysis.terminal import render
 from analysis.variants import differences, mark_variants
 from trainers.result import Manifest
 from trainers.spec import Choice, Weights, group_id, to_dict

@@ -31,7 +31,7 @@ TIMEOUT_SECONDS = 120
 
 
 WARM = (
-    *("torch", "analysis.report", "analysis.verify", "sweeps.driver", "sweeps.history", "sweeps.run_all"),
+    *("torch", "analysis.terminal", "analysis.verify", "sweeps.driver", "sweeps.history", "sweeps.run_all"),
     *("sweeps.serial", "trainers.loop", "trainers.prepare", "trainers.pretrained"),
 )
 """What every child needs; nothing is computed with it, since a forked child cannot take over torch's threads."""

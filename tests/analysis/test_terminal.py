@@ -10,7 +10,7 @@ from rich.console import Console
 
 from analysis.rank import write_ranking
 from analysis.reference import PUBLISHED
-from analysis.report import render, to_markdown
+from analysis.terminal import render, to_markdown
 from trainers.result import Manifest
 
 
