@@ -61,6 +61,7 @@ _FROM_RESULT = (
     "num_test_images",
     "train_seconds",
     "images_per_second",
+    "latency_seconds",
     "has_mixed_environment",
     "reads_logits",
     "started_at",

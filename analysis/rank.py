@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from analysis.command import existing_store, exit_code
 from analysis.gains import GAINS_SCHEMA, OF_GAINS, gain_rows, kd_gains
 from analysis.gather import gather
+from analysis.latency import OF_LATENCY, latency_columns
 from analysis.reference import comparable, published
 from analysis.stats import Summary, mean_of, pareto_front, summarize
 from analysis.tables import (
@@ -81,18 +82,24 @@ RANKING_SCHEMA = pa.schema(
         pa.field("reference_difference", pa.float64()),
         pa.field("epochs", pa.int64()),
         pa.field("train_seconds_mean", pa.float64()),
+        pa.field("latency_seconds_mean", pa.float64()),
+        pa.field("latency_seconds_sd", pa.float64()),
+        pa.field("latency_seconds_low", pa.float64()),
+        pa.field("latency_seconds_high", pa.float64()),
+        pa.field("latency_measured_on", pa.string()),
     ]
 )
 """One row per group. `n` counts finished seeds; sd, low and high (95 % t-interval) are null if n = 1.
 
 `variant` tells groups apart whose label and data have one name (`epochs=20`); it is null where there is one such group.
+Latency is that of one picture, `latency_measured_on` says where; both are null unless all seeds were measured alike.
 """
 
 _OF_GROUP = ("group_id", "label", "role", "model", "objective", "teacher_label")
 _OF_DATA = ("data_name", "data_fingerprint", "image_size", "resize", "num_train_images")
 _SAME_FOR_ALL_SEEDS = (*_OF_GROUP, *_OF_DATA, "epochs", "num_params", "size_bytes", "num_macs")
 _OF_RUN = ("run_id", "seed", "status", "best_validation_accuracy", "test_accuracy", "train_seconds")
-_OF_RANKING = (*_SAME_FOR_ALL_SEEDS, *_OF_RUN, "num_validation_images", "spec_json")
+_OF_RANKING = (*_SAME_FOR_ALL_SEEDS, *_OF_RUN, *OF_LATENCY, "num_validation_images", "spec_json")
 """The columns of RUNS_SCHEMA that a ranking looks at."""
 
 
@@ -210,7 +217,7 @@ def _group_row(members: list[Row]) -> Row:
     test = summarize(_seed_means(finished, "test_accuracy"))
     row |= _summary_columns("validation_accuracy", validation) | _summary_columns("test_accuracy", test)
     row |= {f"num_{status}": _count(members, status) for status in STATUSES[1:]}
-    row |= _reference_columns(row, finished)
+    row |= _reference_columns(row, finished) | latency_columns(finished)
     seconds = summarize([run["train_seconds"] for run in finished])
     num_seeds = len({run["seed"] for run in finished})
     return row | {"n": num_seeds, "is_pareto": False, "train_seconds_mean": seconds.mean}

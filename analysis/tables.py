@@ -81,6 +81,7 @@ RUNS_SCHEMA = pa.schema(
         pa.field("num_test_images", pa.int64()),
         pa.field("train_seconds", pa.float64()),
         pa.field("images_per_second", pa.float64()),
+        pa.field("latency_seconds", pa.float64()),
         pa.field("num_attempts", pa.int64()),
         pa.field("has_mixed_environment", pa.bool_()),
         pa.field("reads_logits", pa.bool_()),

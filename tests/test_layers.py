@@ -25,7 +25,7 @@ RECORDS |= {"trainers.whereabouts", "trainers.leases", "trainers.heartbeat"}
 TRAINING = {
     f"trainers.{name}"
     for name in (
-        *("augment", "optim", "evaluate", "checkpoint", "measure", "network", "randomness", "environment"),
+        *("augment", "optim", "evaluate", "checkpoint", "measure", "latency", "network", "randomness", "environment"),
         *("pretrained", "training", "batches", "features", "criterion", "averaging", "saved", "outcome"),
         *("device", "teaching", "process", "resident", "writing"),
     )

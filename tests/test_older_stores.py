@@ -58,7 +58,7 @@ def test_a_result_and_its_files_say_what_they_said(store: Store) -> None:
     assert (result.num_params, result.num_macs, result.size_bytes) == (404, 10416, 3064)
     assert (result.environment.host, result.environment.torch) == ("box", "2.14.1+cu130")
     assert result.environment.source_digests["trainers.objectives.kd"] == "778bc99a80f9"
-    assert result.train_seconds == 0.0703448849999404
+    assert (result.train_seconds, result.latency_seconds) == (0.0703448849999404, None)
     weights = decode_weights(store.verified_file(COLD, WEIGHTS))
     assert sum(tensor.numel() for name, tensor in weights.items() if name.endswith(("weight", "bias"))) == 404
     table = pq.read_table(store.verified_file(COLD, PREDICTIONS)).to_pylist()

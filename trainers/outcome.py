@@ -10,6 +10,7 @@ import torch
 
 from trainers.checkpoint import encode_weights
 from trainers.evaluate import accuracy, predict
+from trainers.latency import measure_latency
 from trainers.measure import num_macs, num_params
 from trainers.network import Network
 from trainers.pictures import load_split
@@ -66,6 +67,7 @@ def write_outcome(
         num_test_images=manifest.num_images[Split.TEST.value],
         train_seconds=sum(record.epoch_seconds for record in records),
         images_per_second=float(np.mean([record.images_per_second for record in records])) if best else 0.0,
+        latency_seconds=measure_latency(network, manifest.image_size, device),
         started_at=history.started_at,
         finished_at=now(),
         environment=history.environment,

@@ -96,6 +96,8 @@ class Result:
     weights; being a maximum it is optimistic. `test_accuracy` is read once, for those weights, and
     is None where the data has no test labels; `train_accuracy` is None where nothing was trained (0
     epochs). `parent_weights` maps run ids to SHA-256. `reads_logits` is True if every epoch did.
+    `latency_seconds` is the median of some forward passes of one picture in float32, on the device and with the
+    threads of `environment`; None in records of versions that did not measure it.
     """
 
     run_id: str
@@ -124,6 +126,7 @@ class Result:
     resumed_from_epochs: tuple[int, ...] = ()
     has_mixed_environment: bool = False
     reads_logits: bool = False
+    latency_seconds: float | None = None
 
     def __post_init__(self) -> None:
         for what, name in (("run_id", self.run_id), ("attempt", self.attempt)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import duckdb
@@ -52,6 +53,31 @@ def test_seeds_of_a_group_get_a_mean_and_a_hand_computed_interval(lab: Any, make
     assert row["validation_accuracy_sd"] == pytest.approx(0.02)
     assert row["validation_accuracy_low"] == pytest.approx(0.82 - half)
     assert row["test_accuracy_high"] == pytest.approx(0.72 + half)
+
+
+def test_latency_has_a_mean_over_seeds_measured_alike(lab: Any, make_spec: Any) -> None:
+    for seed, seconds in enumerate((0.001, 0.002, 0.003)):
+        lab.finish(make_spec(seed=seed), latency_seconds=seconds)
+    (row,) = ranked(lab, all_runs=True)
+    assert row["latency_seconds_mean"] == pytest.approx(0.002)
+    assert row["latency_seconds_sd"] == pytest.approx(0.001)
+    assert row["latency_seconds_high"] == pytest.approx(0.002 + 4.302652729911275 * 0.001 / math.sqrt(3))
+    assert row["latency_measured_on"] == "cpu, EPYC, 1 thread"
+
+
+def test_latencies_of_different_machines_have_no_mean(lab: Any, make_spec: Any) -> None:
+    run = lab.finish(make_spec(seed=0), latency_seconds=0.001)
+    elsewhere = replace(lab.store.result(run).environment, num_threads=2)
+    lab.finish(make_spec(seed=1), latency_seconds=0.003, environment=elsewhere)
+    (row,) = ranked(lab, all_runs=True)
+    assert (row["n"], row["latency_seconds_mean"], row["latency_measured_on"]) == (2, None, None)
+
+
+def test_runs_of_versions_that_did_not_measure_latency_do_not_count_in_it(lab: Any, make_spec: Any) -> None:
+    lab.finish(make_spec(seed=0), latency_seconds=0.001)
+    lab.finish(make_spec(seed=1))
+    (row,) = ranked(lab, all_runs=True)
+    assert (row["n"], row["latency_seconds_mean"], row["latency_seconds_sd"]) == (2, 0.001, None)
 
 
 def test_one_seed_has_no_interval(lab: Any, make_spec: Any) -> None:

@@ -10,13 +10,14 @@ from typing import Any
 TIMES = ("images_per_second", "epoch_seconds")
 OF_THE_WAY = (
     *("attempt", "train_seconds", "started_at", "finished_at", "resumed_from_epochs", "images_per_second"),
-    *("reads_logits", "environment"),
+    *("reads_logits", "environment", "latency_seconds"),
 )
 """Of a result. That logits were read or computed changes no bit; the environment holds the host, and is compared apart.
 """
 OF_THE_PLACE = ("host", "git_commit", "git_is_dirty")
 COLUMNS_OF_THE_WAY = (
     *("train_seconds", "images_per_second", "started_at", "finished_at", "num_attempts", "log_path", "reads_logits"),
+    "latency_seconds",
     *OF_THE_PLACE,
 )
 
