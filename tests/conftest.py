@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields
 
 import pytest
 
 from trainers.plugins import Kind
+
+_ROW = "fault"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,19 +37,11 @@ class Injected:
     outcome: str
 
 
-_TABLE = pytest.StashKey[list[Injected]]()
-
-
 @pytest.fixture
-def table(request: pytest.FixtureRequest) -> list[Injected]:
-    """Append to it what a test of faults injected and saw; all rows are printed when the session ends."""
-    return request.config.stash.setdefault(_TABLE, [])
-
-
-@pytest.fixture
-def inject(table: list[Injected]) -> Callable[..., None]:
-    """`inject(fault=..., times=..., finished_lost=..., repeated=..., outcome=...)` appends a row to the table."""
-    return lambda **cells: table.append(Injected(**cells))
+def inject(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """`inject(fault=..., times=..., finished_lost=..., repeated=..., outcome=...)`: a row of the table at the end."""
+    properties = request.node.user_properties  # these come along from the processes that run the tests
+    return lambda **cells: properties.append((_ROW, asdict(Injected(**cells))))
 
 
 @pytest.fixture
@@ -58,7 +52,8 @@ def is_full(request: pytest.FixtureRequest) -> bool:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What was injected, and what it cost."""
-    rows = terminalreporter.config.stash.get(_TABLE, [])
+    reports = [one for found in terminalreporter.stats.values() for one in found if getattr(one, "when", "") == "call"]
+    rows = [Injected(**row) for report in reports for name, row in report.user_properties if name == _ROW]
     if not rows:
         return
     terminalreporter.section("faults")
