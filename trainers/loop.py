@@ -34,9 +34,10 @@ def _epochs(spec: RunSpec, store: Store, attempt: Attempt, execution: Execution)
         _check_teacher(store, teacher)
     started_at = now()
     lessons = Lessons(spec, store, device, execution, attempt.log)
-    training = Training(spec, store, device, environment, lessons)
+    writer = Writer(attempt)
+    training = Training(spec, store, device, environment, lessons, writer.check)
     training.resume(attempt)
-    with Writer(attempt) as writer:
+    with writer:
         for epoch in range(len(training.records) + 1, spec.epochs + 1):
             if store.has_result(attempt.run):
                 break

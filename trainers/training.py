@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -35,10 +36,19 @@ from trainers.teaching import Lessons
 
 
 class Training:
-    """Everything of one training that changes from epoch to epoch, and how it is saved and restored."""
+    """Everything of one training that changes from epoch to epoch, and how it is saved and restored.
+
+    `before_step` is called before every step and ends the training by what it raises.
+    """
 
     def __init__(
-        self, spec: RunSpec, store: Store, device: torch.device, environment: Environment, lessons: Lessons
+        self,
+        spec: RunSpec,
+        store: Store,
+        device: torch.device,
+        environment: Environment,
+        lessons: Lessons,
+        before_step: Callable[[], None],
     ) -> None:
         if spec.precision is Precision.FLOAT16 and device.type != "cuda":
             raise SpecError("precision float16 needs a CUDA device; use float32 or bfloat16 here")
@@ -49,6 +59,7 @@ class Training:
         self._network = initial_network(spec, store).to(device)
         self._average = Average(self._network, spec.ema_decay) if spec.ema_decay else None
         self._criterion, self._lessons = Criterion(spec, store, self._network, device), lessons
+        self._before_step = before_step
         learned = (*self._network.parameters(), *self._criterion.parameters())
         self._optimizer = build_optimizer(spec.optimizer, learned)
         self._num_steps = max(1, len(labels) // spec.batch_size)
@@ -108,6 +119,7 @@ class Training:
         num_right = torch.zeros((), device=self._device)
         rates: list[float] = []
         for step in range(self._num_steps):
+            self._before_step()
             indices_B = order_N[step * self._spec.batch_size :][: self._spec.batch_size]
             batch = views.batch(indices_B, self._device)
             taught_BK = None if taught_NK is None else taught_NK[sent(indices_B, self._device)]

@@ -23,6 +23,11 @@ class Writer:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         return self
 
+    def check(self) -> None:
+        """Raise the error of the last write if it has failed by now: what is trained after that could not be saved."""
+        if self._last.done():
+            self._last.result()
+
     def write(
         self, epoch: int, state: dict[str, Any], records: Iterable[EpochRecord], *, is_synced: bool = True
     ) -> None:

@@ -49,8 +49,7 @@ def test_a_disk_filled_at_any_moment_loses_nothing_and_shows_no_traceback(
     )
     assert not wrong, json.dumps(wrong, indent=1)
     assert len(trials) == number and stopped
-    # the epoch that could not be saved, and the one that was trained meanwhile
-    assert max(one["repeated"] for one in trials) <= 2
+    assert max(one["repeated"] for one in trials) <= 1  # the epoch that could not be saved
 
 
 @pytest.mark.parametrize("way", ["a disk that is mounted read-only", "a file in its way"])

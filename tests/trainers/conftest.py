@@ -140,7 +140,7 @@ class Lab:
     def training(self, spec: RunSpec, environment: Environment, **execution: Any) -> Training:
         """A training that has not begun, whose parts a test may look at."""
         lessons = Lessons(spec, self.store, torch.device("cpu"), Execution(**execution), lambda message: None)
-        return Training(spec, self.store, torch.device("cpu"), environment, lessons)
+        return Training(spec, self.store, torch.device("cpu"), environment, lessons, lambda: None)
 
     def train_until(self, spec: RunSpec, epoch: int) -> Attempt:
         """An attempt that is interrupted right after an epoch."""

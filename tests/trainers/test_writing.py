@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
@@ -90,6 +91,32 @@ def test_an_error_of_the_writer_ends_the_training_without_a_result(
         lab.train(spec)
     assert lab.store.result(run_id(spec)) is None
     assert not threads()
+
+
+def test_an_epoch_ends_before_its_next_step_once_the_one_before_could_not_be_saved(
+    lab: Any, make_spec: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained, real_step, real_submit = [], Training._step, ThreadPoolExecutor.submit
+
+    def write(self: Attempt, epoch: int, payload: bytes, **more: Any) -> None:
+        raise DiskFullError("disk full")
+
+    def submit(self: ThreadPoolExecutor, *task: Any) -> Any:
+        future = real_submit(self, *task)
+        wait([future])  # has failed when the next epoch begins
+        trained.append("saving")
+        return future
+
+    def step(self: Training, *more: Any) -> Any:
+        trained.append("step")
+        return real_step(self, *more)
+
+    monkeypatch.setattr(Attempt, "write_checkpoint", write)
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", submit)
+    monkeypatch.setattr(Training, "_step", step)
+    with pytest.raises(DiskFullError):
+        lab.train(make_spec(data=lab.data(), epochs=3))
+    assert "step" in trained and trained[-1] == "saving"
 
 
 def test_the_trainings_own_error_is_told_before_the_writers(
