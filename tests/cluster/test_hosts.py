@@ -15,10 +15,11 @@ pytestmark = pytest.mark.cluster
 
 HERE = Path(__file__).parent
 MAKER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import hosts
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell started with &
 with hosts.made(("left", "right"), Path(sys.argv[2])) as made:
     print(*(host.pid for host in made.values()), flush=True)
     time.sleep(600)
