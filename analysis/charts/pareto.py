@@ -1,0 +1,89 @@
+"""Validation accuracy against size: a point per group, intervals, and the front that no smaller network beats."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from analysis.charts.look import HEIGHT
+
+if TYPE_CHECKING:
+    import altair as alt
+
+DATA = "groups"
+"""Rows of `ranking`; those without an accuracy or a size are not drawn."""
+
+SIZES = {
+    "num_params": ("parameters", "~s"),
+    "size_bytes": ("size in bytes", "~s"),
+    "num_macs": ("multiply-accumulates per picture", "~s"),
+    "latency_seconds": ("seconds per picture, one at a time", "~s"),
+}
+"""Column -> how its axis is called, and how its numbers are written."""
+
+_ACCURACY = "validation_accuracy_mean"
+
+
+def pareto(size: str = "num_params") -> alt.LayerChart | alt.FacetChart:
+    """The chart over one of SIZES. A dashed interval is over pictures, of one run: it is no spread over seeds."""
+    import altair as alt
+
+    title, number = SIZES[size]
+    shown = _with_interval(alt.Chart(alt.NamedData(name=DATA)), size)
+    axis = alt.X(f"{size}:Q", title=title, scale=alt.Scale(type="log", padding=24), axis=alt.Axis(format=number))
+    accuracy = alt.Y(
+        f"{_ACCURACY}:Q",
+        title="validation accuracy",
+        scale=alt.Scale(zero=False, padding=12),
+        axis=alt.Axis(format=".1~%"),
+    )
+    role = alt.Color("role:N")
+    dash = alt.StrokeDash(
+        "is_over_pictures:N", scale=alt.Scale(domain=[False, True], range=[[1, 0], [3, 3]]), legend=None
+    )
+    front = _front(shown, size)
+    bars = shown.mark_rule(strokeWidth=1.5, opacity=0.7).encode(
+        axis, alt.Y("low:Q", title="validation accuracy"), alt.Y2("high:Q"), role, dash
+    )
+    points = shown.mark_point(filled=True, size=90, opacity=1, cursor="pointer").encode(
+        axis, accuracy, role, alt.Shape("role:N", legend=None), tooltip=_tooltips(size)
+    )
+    line = front.mark_line(interpolate="step-after", strokeWidth=1.5, opacity=0.6, color="#808080")
+    names = front.mark_text(align="left", dx=8, dy=-8, limit=160).encode(axis, accuracy, alt.Text("label:N"))
+    return alt.layer(line.encode(axis, accuracy), bars, points, names).properties(width="container", height=HEIGHT)
+
+
+def _with_interval(chart: alt.Chart, size: str) -> alt.Chart:
+    over = f"{_ACCURACY[:-5]}"
+    return chart.transform_filter(f"isValid(datum.{size}) && isValid(datum.{_ACCURACY})").transform_calculate(
+        is_over_pictures=f"!isValid(datum.{over}_low)",
+        low=f"isValid(datum.{over}_low) ? datum.{over}_low : datum.{over}_bootstrap_low",
+        high=f"isValid(datum.{over}_high) ? datum.{over}_high : datum.{over}_bootstrap_high",
+    )
+
+
+def _front(chart: alt.Chart, size: str) -> alt.Chart:
+    """What is more accurate than everything that is as small or smaller."""
+    import altair as alt
+
+    order: list[alt.SortField | dict[str, str]] = [
+        alt.SortField(field=size),
+        alt.SortField(field=_ACCURACY, order="descending"),
+    ]
+    so_far = chart.transform_window(best=f"max({_ACCURACY})", sort=order, frame=[None, 0])  # Vega has no [None, -1]
+    before = so_far.transform_window(best_of_smaller="lag(best)", sort=order)
+    return before.transform_filter(f"!isValid(datum.best_of_smaller) || datum.{_ACCURACY} > datum.best_of_smaller")
+
+
+def _tooltips(size: str) -> list[alt.Tooltip]:
+    import altair as alt
+
+    fields = {"label": "network", "variant": "variant", "rank": "rank", "n": "seeds", "runs": "runs"}
+    numbers = {_ACCURACY: ("validation", ".2%"), "low": ("from", ".2%"), "high": ("to", ".2%")}
+    return [
+        *(alt.Tooltip(field, type="nominal", title=title) for field, title in fields.items()),
+        *(
+            alt.Tooltip(field, type="quantitative", title=title, format=form)
+            for field, (title, form) in numbers.items()
+        ),
+        alt.Tooltip(size, type="quantitative", title=SIZES[size][0], format=SIZES[size][1]),
+    ]
