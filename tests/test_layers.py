@@ -162,6 +162,8 @@ ALLOWED: dict[str, set[str]] = {
     | {"sweeps.outlook"},
     # layer 6': what came out
     "analysis.*": RECORDS | TABLES | {"analysis", "msgspec"},
+    "analysis.charts.*": {"analysis.charts", "altair", "vl_convert"},
+    "analysis.page.*": RECORDS | TABLES | {"analysis", "msgspec", "jinja2", "markupsafe", "vl_convert"},
     # layer 9
     "sweeps.budget": RECORDS | {"sweeps.plan", "trainers.measure"},
     "sweeps.counting": LANGUAGE | {"trainers.plugin_folder", "trainers.processes", "trainers.measure"},

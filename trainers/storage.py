@@ -394,6 +394,10 @@ class Store:
         """A derived table; may be deleted at any time."""
         return self.root / "tables" / f"{name}.parquet"
 
+    def report_file(self, name: str) -> Place:
+        """The page that shows the store, or a figure beside it; may be deleted at any time."""
+        return self.root / "report" / name
+
     def log_folder(self) -> Path:
         """Where Ray's and Tune's own messages go; a folder of this machine in any case."""
         logs = cache_folder() / "logs" / digest_of(str(self.root))[:12]

@@ -1,0 +1,176 @@
+"""Tables of the page as texts: the ranking, with what it is sorted by, and the runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.page.answer import megabytes, name_of
+from analysis.page.render import clean
+from analysis.tables import Row
+from analysis.words import count_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """`text` is shown, and sorted by `value` (of the row's column of that name, unless it is a function)."""
+
+    name: str
+    about: str
+    text: Callable[[Row], str]
+    value: str
+    is_number: bool = True
+
+
+COLUMNS = (
+    Column(name="network", about="label of the group", text=name_of, value="label", is_number=False),
+    Column(
+        name="rank",
+        about="by validation accuracy; in brackets what the seeds allow",
+        text=lambda row: rank_text(row),
+        value="rank",
+    ),
+    Column(name="n", about="finished seeds", text=lambda row: str(row["n"]), value="n"),
+    Column(
+        name="validation %",
+        about="best over epochs, mean over seeds",
+        text=lambda row: interval(row, "validation_accuracy"),
+        value="validation_accuracy_mean",
+    ),
+    Column(
+        name="test %",
+        about="read once; chooses nothing",
+        text=lambda row: interval(row, "test_accuracy"),
+        value="test_accuracy_mean",
+    ),
+    Column(name="parameters", about="of the network", text=lambda row: number(row["num_params"]), value="num_params"),
+    Column(name="size", about="of the weights, float32", text=lambda row: size(row["size_bytes"]), value="size_bytes"),
+    Column(
+        name="MACs",
+        about="multiply-accumulates per picture",
+        text=lambda row: count_text(row["num_macs"]),
+        value="num_macs",
+    ),
+    Column(
+        name="latency",
+        about="milliseconds per picture, one at a time",
+        text=lambda row: milliseconds(row.get("latency_seconds")),
+        value="latency_seconds",
+    ),
+    Column(
+        name="train time",
+        about="mean over seeds",
+        text=lambda row: duration(row["train_seconds_mean"]),
+        value="train_seconds_mean",
+    ),
+    Column(
+        name="front",
+        about="no network as small is better",
+        text=lambda row: "*" if row["is_pareto"] else "",
+        value="is_pareto",
+    ),
+    Column(
+        name="failed", about="jobs of the group without a result", text=lambda row: missing(row), value="num_failed"
+    ),
+)
+
+
+def ranking_table(ranking: Sequence[Row], runs: Sequence[Row]) -> dict[str, Any]:
+    """Columns and rows of the table; what nothing is known of is left out."""
+    first: dict[str, str] = {}
+    for run in runs:
+        first.setdefault(run["group_id"] or run["run_id"], run["run_id"])
+    is_empty = {
+        "latency": not any(row.get("latency_seconds") for row in ranking),
+        "failed": not any(map(missing, ranking)),
+    }
+    columns = [column for column in COLUMNS if not is_empty.get(column.name)]
+    rows = [
+        {
+            "group_id": row["group_id"],
+            "index": index,
+            "first_run": first.get(row["group_id"], ""),
+            "cells": [_cell(column, row) for column in columns],
+        }
+        for index, row in enumerate(ranking)
+    ]
+    return {"ranking_columns": columns, "ranking_rows": rows}
+
+
+def _cell(column: Column, row: Row) -> Row:
+    value = row.get(column.value)
+    return {
+        "text": column.text(row),
+        "value": int(value) if isinstance(value, bool) else value,
+        "is_number": column.is_number,
+    }
+
+
+def run_rows(runs: Sequence[Row], ranking: Sequence[Row]) -> list[Row]:
+    """The table of runs."""
+    index = {row["group_id"]: number for number, row in enumerate(ranking)}
+    return [
+        {
+            "run_id": run["run_id"],
+            "group_index": index.get(run["group_id"], ""),
+            "name": f"{clean(run['label'] or run['run_id'])}@{'?' if run['seed'] is None else run['seed']}",
+            "status": run["status"],
+            "validation": accuracy(run["best_validation_accuracy"]),
+            "test": accuracy(run["test_accuracy"]),
+            "best_epoch": "" if run["best_epoch"] is None else f"{run['best_epoch']} of {run['epochs']}",
+            "time": duration(run["train_seconds"]),
+            "speed": "" if run["images_per_second"] is None else f"{run['images_per_second']:,.0f}",
+            "host": run["host"],
+        }
+        for run in runs
+    ]
+
+
+def rank_text(row: Row) -> str:
+    """`2`, or `2 (1-3)` where the ranks that the seeds allow are known."""
+    if row["rank"] is None:
+        return ""
+    low, high = row.get("rank_low"), row.get("rank_high")
+    return str(row["rank"]) if low is None else f"{row['rank']} ({low}-{high})"
+
+
+def interval(row: Row, name: str) -> str:
+    """`80.09 ±0.42`, without the second part where no spread is known."""
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    mean = accuracy(row[f"{name}_mean"])
+    return mean if low is None else f"{mean} ±{100 * (high - low) / 2:.2f}"
+
+
+def accuracy(value: float | None) -> str:
+    """In percent, without the sign."""
+    return "" if value is None else f"{100 * value:.2f}"
+
+
+def number(value: int | None) -> str:
+    """With commas."""
+    return "" if value is None else f"{value:,}"
+
+
+def size(value: int | None) -> str:
+    """In kB or MB."""
+    return "" if value is None else megabytes(value)
+
+
+def milliseconds(seconds: float | None) -> str:
+    """With its unit."""
+    return "" if seconds is None else f"{1000 * seconds:.2f} ms"
+
+
+def duration(seconds: float | None) -> str:
+    """`12.3 s`, `4.5 min`, `1.2 h`."""
+    if seconds is None:
+        return ""
+    unit, length = next(((u, s) for u, s in (("h", 3600), ("min", 60)) if seconds >= s), ("s", 1))
+    return f"{seconds / length:.1f} {unit}"
+
+
+def missing(row: Row) -> str:
+    """`1 failed, 2 blocked`; empty if all seeds are finished."""
+    counts = ((row[f"num_{name}"], name) for name in ("failed", "blocked", "unfinished"))
+    return ", ".join(f"{count} {name}" for count, name in counts if count)

@@ -1,0 +1,86 @@
+"""A store as one page that opens anywhere: `python -m analysis.report STORE [--plan ID | --all]`.
+
+It is written to `<store>/report/index.html`, needs no network, and has its numbers in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+import pyarrow.parquet as pq
+
+from analysis.command import existing_store, exit_code
+from analysis.page.content import Wishes, collect
+from analysis.rank import ranked
+from trainers.files import readable, write
+from trainers.remote import Place
+from trainers.shown import Parser
+from trainers.storage import Store, now
+
+BUDGET_BYTES = 1_000_000
+"""The course's "close to 1 MB"."""
+
+
+def write_report(
+    store: Store,
+    *,
+    plan_id: str | None = None,
+    all_runs: bool = False,
+    budget_bytes: int = BUDGET_BYTES,
+    is_running: bool = False,
+) -> Place:
+    """Gather and rank a store, and write its page; gives where it is. PlanError if there is no such plan."""
+    from analysis.page.bundle import bundle
+    from analysis.page.render import render
+    from analysis.page.specifications import specifications
+
+    tables = ranked(store, plan_id=plan_id, all_runs=all_runs)
+    plans = store.plans()
+    chosen = None if all_runs else plan_id or plans[-1].plan_id
+    wishes = Wishes(plan_id=chosen, budget_bytes=budget_bytes, made_at=now(), is_running=is_running)
+    curves = pq.read_table(readable(store.table_file("curves")))
+    content, data = collect(store, tables, curves, plans, wishes)
+    file = store.report_file("index.html")
+    page = render(content | {"sections": SECTIONS.items()}, data, specifications(), bundle())
+    write(file, page.encode())
+    return file
+
+
+SECTIONS = {
+    "answer": "Answer",
+    "ranking": "Ranking",
+    "learning": "Learning",
+    "provenance": "Provenance",
+    "runs": "Runs",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line: exit code 0, or 2 with one line on stderr."""
+    parser = Parser(prog="python -m analysis.report", description="Write report/index.html of a store.")
+    parser.add_argument("store", metavar="STORE", help="the folder that run_all.py --store was given")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--plan", metavar="ID", help="a plan of the store (default: the latest)")
+    which.add_argument("--all", action="store_true", help="every run of the store, in a plan or not")
+    parser.add_argument(
+        "--budget-bytes", type=int, default=BUDGET_BYTES, metavar="N", help="the budget that the page opens at"
+    )
+    parser.add_argument("--running", action="store_true", help="say on the page that the sweep still runs")
+    options = parser.parse_args(arguments)
+    return exit_code(lambda: _write(options))
+
+
+def _write(options: argparse.Namespace) -> None:
+    file = write_report(
+        existing_store(options.store),
+        plan_id=options.plan,
+        all_runs=options.all,
+        budget_bytes=options.budget_bytes,
+        is_running=options.running,
+    )
+    print(file)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
