@@ -16,7 +16,7 @@ import msgspec
 import pyarrow as pa
 
 from analysis.stats import Summary, paired_difference, summarize
-from analysis.tables import RUNS_SCHEMA, Row, from_frame, group_label, table_rows, to_table
+from analysis.tables import RUNS_SCHEMA, Row, by_seed, from_frame, group_label, table_rows, to_table
 from trainers.result import Status
 from trainers.spec import canonical_json, without_seeds
 
@@ -85,11 +85,11 @@ class _Group:
 
     @cached_property
     def validation(self) -> dict[int, float]:
-        return _by_seed(self.finished, _VALIDATION)
+        return by_seed(self.finished, _VALIDATION)
 
     @cached_property
     def test(self) -> dict[int, float]:
-        return _by_seed(self.finished, _TEST)
+        return by_seed(self.finished, _TEST)
 
 
 def kd_gains(runs: pd.DataFrame, all_runs: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -170,15 +170,6 @@ def _gain_row(
 
 def _gain_columns(name: str, gain: Summary) -> Row:
     return {f"{name}_mean": gain.mean, f"{name}_low": gain.low, f"{name}_high": gain.high}
-
-
-def _by_seed(finished: list[Row], column: str) -> dict[int, float]:
-    """One value per seed; runs that share a seed (other view seed, other teacher's seed) are averaged."""
-    values: dict[int, list[float]] = defaultdict(list)
-    for run in finished:
-        if run[column] is not None:
-            values[run["seed"]].append(run[column])
-    return {seed: sum(same) / len(same) for seed, same in values.items()}
 
 
 def _teachers(student: _Group, by_run: Mapping[str, Row]) -> list[Row]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import uuid
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from analysis.stats import mean_of
 from trainers.errors import StoreError
 from trainers.files import identity_of
 from trainers.remote import Place, RemotePath
@@ -172,6 +174,18 @@ def group_label(runs: Sequence[Row]) -> str | None:
     labels = list(dict.fromkeys(run["label"] for run in runs if run["label"] is not None))
     bases = {label.partition("/")[0] for label in labels}
     return labels[0] if len(labels) == 1 or len(bases) > 1 else next(iter(bases), None)
+
+
+def by_seed(runs: Sequence[Row], column: str) -> dict[int, float]:
+    """One value per seed: runs that share one (other view seed, other teacher's seed) are averaged.
+
+    They are no independent evidence of what another seed would give.
+    """
+    values: defaultdict[int, list[float]] = defaultdict(list)
+    for run in runs:
+        if run[column] is not None:
+            values[run["seed"]].append(run[column])
+    return {seed: mean_of(same) for seed, same in values.items()}
 
 
 def count_line(statuses: Sequence[str], *, shows_zero_unfinished: bool = False) -> str:
