@@ -14,28 +14,30 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from analysis.bootstrap import add_bootstrap
+from analysis.claims import CLAIMS_SCHEMA, claim_rows
 from analysis.command import existing_store, exit_code
+from analysis.comparisons import COMPARISONS_SCHEMA, compare_family
+from analysis.families import Rightness, families, nothing_known
 from analysis.gains import GAINS_SCHEMA, OF_GAINS, gain_rows, kd_gains
 from analysis.gather import gather
 from analysis.latency import OF_LATENCY, latency_columns
-from analysis.reference import comparable, published
-from analysis.stats import Summary, mean_of, pareto_front, summarize
+from analysis.reference import reference_columns
+from analysis.selected import select, selected_runs
+from analysis.stats import Summary, pareto_front, summarize
 from analysis.tables import (
     RUNS_SCHEMA,
     STATUSES,
     Row,
+    by_seed,
     from_frame,
     group_label,
     table_rows,
-    to_column,
-    to_list,
     to_table,
     write_tables,
 )
 from analysis.variants import mark_variants
-from analysis.words import counted
 from trainers.errors import PlanError
 from trainers.result import PlanRecord, Status
 from trainers.shown import Parser
@@ -50,6 +52,8 @@ __all__ = ["GAINS_SCHEMA", "RANKING_SCHEMA", "Ranking", "kd_gains", "rank", "ran
 RANKING_SCHEMA = pa.schema(
     [
         pa.field("rank", pa.int64()),
+        pa.field("rank_low", pa.int64()),
+        pa.field("rank_high", pa.int64()),
         pa.field("group_id", pa.string()),
         pa.field("label", pa.string()),
         pa.field("variant", pa.string()),
@@ -70,10 +74,14 @@ RANKING_SCHEMA = pa.schema(
         pa.field("validation_accuracy_sd", pa.float64()),
         pa.field("validation_accuracy_low", pa.float64()),
         pa.field("validation_accuracy_high", pa.float64()),
+        pa.field("validation_accuracy_bootstrap_low", pa.float64()),
+        pa.field("validation_accuracy_bootstrap_high", pa.float64()),
         pa.field("test_accuracy_mean", pa.float64()),
         pa.field("test_accuracy_sd", pa.float64()),
         pa.field("test_accuracy_low", pa.float64()),
         pa.field("test_accuracy_high", pa.float64()),
+        pa.field("test_accuracy_bootstrap_low", pa.float64()),
+        pa.field("test_accuracy_bootstrap_high", pa.float64()),
         pa.field("num_params", pa.int64()),
         pa.field("size_bytes", pa.int64()),
         pa.field("num_macs", pa.int64()),
@@ -91,6 +99,9 @@ RANKING_SCHEMA = pa.schema(
 )
 """One row per group. `n` counts finished seeds; sd, low and high (95 % t-interval) are null if n = 1.
 
+Then there is the 95 % bootstrap interval over the pictures, which is not the spread over seeds. Of all ranks from
+`rank_low` to `rank_high` none can be excluded, with 95 % confidence for the data set (`analysis.comparisons`).
+
 `variant` tells groups apart whose label and data have one name (`epochs=20`); it is null where there is one such group.
 Latency is that of one picture, `latency_measured_on` says where; both are null unless all seeds were measured alike.
 """
@@ -99,7 +110,8 @@ _OF_GROUP = ("group_id", "label", "role", "model", "objective", "teacher_label")
 _OF_DATA = ("data_name", "data_fingerprint", "image_size", "resize", "num_train_images")
 _SAME_FOR_ALL_SEEDS = (*_OF_GROUP, *_OF_DATA, "epochs", "num_params", "size_bytes", "num_macs")
 _OF_RUN = ("run_id", "seed", "status", "best_validation_accuracy", "test_accuracy", "train_seconds")
-_OF_RANKING = (*_SAME_FOR_ALL_SEEDS, *_OF_RUN, *OF_LATENCY, "num_validation_images", "spec_json")
+_OF_IMAGES = ("num_validation_images", "num_test_images")
+_OF_RANKING = (*_SAME_FOR_ALL_SEEDS, *_OF_RUN, *OF_LATENCY, *_OF_IMAGES, "spec_json")
 """The columns of RUNS_SCHEMA that a ranking looks at."""
 
 
@@ -124,15 +136,39 @@ class Ranked:
 def rank(runs: pd.DataFrame) -> pd.DataFrame:
     """One row per group, in order: ranked groups, best first and by data set; then those without a rank."""
     rows = table_rows(from_frame(runs, RUNS_SCHEMA), _OF_RANKING)
-    ranking: pd.DataFrame = to_table(_rank_rows(rows), RANKING_SCHEMA).to_pandas()
+    ranking: pd.DataFrame = to_table(_judged(rows, nothing_known).ranking, RANKING_SCHEMA).to_pandas()
     return ranking
 
 
-def _rank_rows(runs: list[Row]) -> list[Row]:
-    """The rows of `rank`, of runs with the columns `_OF_RANKING`."""
+@dataclass(frozen=True, kw_only=True)
+class _Judged:
+    """Rows of the tables that compare groups."""
+
+    ranking: list[Row]
+    comparisons: list[Row]
+    claims: list[Row]
+
+
+def _judged(runs: list[Row], rightness: Rightness) -> _Judged:
+    """Groups in order, with what is known of how sure the order is, of runs with the columns `_OF_RANKING`."""
+    groups = _groups(runs)
+    rows = _rank_rows(groups)
+    finished = {group: _finished(members) for group, members in groups.items()}
+    add_bootstrap(rows, finished)
+    found = families(rows, finished)
+    comparisons = [pair for family in found for pair in compare_family(family, rightness)]
+    return _Judged(ranking=rows, comparisons=comparisons, claims=claim_rows(rows, found, rightness))
+
+
+def _groups(runs: list[Row]) -> dict[str, list[Row]]:
     groups: dict[str, list[Row]] = defaultdict(list)
     for run in runs:
         groups[run["group_id"] or run["run_id"]].append(run)
+    return groups
+
+
+def _rank_rows(groups: Mapping[str, list[Row]]) -> list[Row]:
+    """A row per group, in order."""
     rows = sorted((_group_row(members) for members in groups.values()), key=_order)
     mark_variants(rows, _specs(groups))
     by_data: dict[str, list[Row]] = defaultdict(list)
@@ -147,34 +183,6 @@ def _specs(groups: Mapping[str, list[Row]]) -> dict[str, dict[str, Any]]:
     """Plain specs by group id, of groups of which any run's spec could be read."""
     texts = {group: _first(members, "spec_json") for group, members in groups.items()}
     return {group: msgspec.json.decode(text) for group, text in texts.items() if text is not None}
-
-
-def select(runs: pd.DataFrame, plan: PlanRecord) -> pd.DataFrame:
-    """The runs of a plan, under the labels and roles they have there; PlanError if the table misses one."""
-    selected: pd.DataFrame = _selected(from_frame(runs, RUNS_SCHEMA), plan).to_pandas()
-    return selected
-
-
-def _selected(runs: pa.Table, plan: PlanRecord) -> pa.Table:
-    jobs = {job.run_id: job for job in plan.jobs}
-    chosen = runs.filter(pc.is_in(runs["run_id"], value_set=pa.array(jobs, pa.string())))
-    if chosen.num_rows < len(jobs):
-        raise PlanError(
-            f"{counted(len(jobs) - chosen.num_rows, 'run')} of plan {plan.plan_id} missing from the table; gather again"
-        )
-    own = [jobs[run] for run in to_list(chosen["run_id"])]
-    teachers = zip(to_list(chosen["teacher_run_id"]), to_list(chosen["teacher_label"]), strict=True)
-    columns = {
-        "label": [job.label for job in own],
-        "role": [job.role.value for job in own],
-        "plan_id": [plan.plan_id] * len(own),
-        "sweep": [plan.sweep] * len(own),
-        "teacher_label": [jobs[run].label if run in jobs else label for run, label in teachers],
-    }
-    for name, values in columns.items():
-        place = chosen.schema.get_field_index(name)
-        chosen = chosen.set_column(place, chosen.schema.field(name), to_column(values, pa.string()))
-    return chosen
 
 
 def write_ranking(store: Store, *, plan_id: str | None = None, all_runs: bool = False) -> Ranking:
@@ -192,12 +200,17 @@ def ranked(store: Store, *, plan_id: str | None = None, all_runs: bool = False) 
     plans = store.plans()
     plan = None if all_runs else _plan(store, plans, plan_id)
     runs = gather(store, plans).runs
-    selected = runs if plan is None else _selected(runs, plan)
+    selected = runs if plan is None else selected_runs(runs, plan)
     rows = table_rows(selected, tuple(dict.fromkeys((*_OF_RANKING, *OF_GAINS))))
-    ranking = to_table(_rank_rows(rows), RANKING_SCHEMA)
-    gains = to_table(gain_rows(rows, lambda: table_rows(runs, OF_GAINS)), GAINS_SCHEMA)
-    write_tables({store.table_file("ranking"): ranking, store.table_file("kd_gains"): gains})
-    return Ranked(ranking=ranking, gains=gains, runs=selected)
+    judged = _judged(rows, nothing_known)
+    tables = {
+        "ranking": to_table(judged.ranking, RANKING_SCHEMA),
+        "kd_gains": to_table(gain_rows(rows, lambda: table_rows(runs, OF_GAINS)), GAINS_SCHEMA),
+        "comparisons": to_table(judged.comparisons, COMPARISONS_SCHEMA),
+        "claims": to_table(judged.claims, CLAIMS_SCHEMA),
+    }
+    write_tables({store.table_file(name): table for name, table in tables.items()})
+    return Ranked(ranking=tables["ranking"], gains=tables["kd_gains"], runs=selected)
 
 
 def _plan(store: Store, plans: Sequence[PlanRecord], plan_id: str | None) -> PlanRecord:
@@ -209,27 +222,23 @@ def _plan(store: Store, plans: Sequence[PlanRecord], plan_id: str | None) -> Pla
     return chosen
 
 
+def _finished(members: list[Row]) -> list[Row]:
+    return [run for run in members if run["status"] == Status.OK.value]
+
+
 def _group_row(members: list[Row]) -> Row:
-    finished = [run for run in members if run["status"] == Status.OK.value]
+    finished = _finished(members)
     row: Row = {name: _first(finished + members, name) for name in _SAME_FOR_ALL_SEEDS}
     row["label"] = group_label(finished + members)
-    validation = summarize(_seed_means(finished, "best_validation_accuracy"))
-    test = summarize(_seed_means(finished, "test_accuracy"))
+    validation = summarize(list(by_seed(finished, "best_validation_accuracy").values()))
+    test = summarize(list(by_seed(finished, "test_accuracy").values()))
     row |= _summary_columns("validation_accuracy", validation) | _summary_columns("test_accuracy", test)
     row |= {f"num_{status}": _count(members, status) for status in STATUSES[1:]}
-    row |= _reference_columns(row, finished) | latency_columns(finished)
+    row |= reference_columns(row, *(_first(finished, f"num_{split}_images") for split in ("train", "validation")))
+    row |= latency_columns(finished)
     seconds = summarize([run["train_seconds"] for run in finished])
     num_seeds = len({run["seed"] for run in finished})
     return row | {"n": num_seeds, "is_pareto": False, "train_seconds_mean": seconds.mean}
-
-
-def _seed_means(finished: list[Row], column: str) -> list[float]:
-    """One value per seed: runs of one seed (over other views) are no independent evidence."""
-    values: defaultdict[int, list[float]] = defaultdict(list)
-    for run in finished:
-        if run[column] is not None:
-            values[run["seed"]].append(run[column])
-    return [mean_of(of_seed) for of_seed in values.values()]
 
 
 def _first(members: list[Row], name: str) -> Any:
@@ -244,15 +253,6 @@ def _count(members: list[Row], status: str) -> int:
 def _summary_columns(name: str, summary: Summary) -> Row:
     parts = {"mean": summary.mean, "sd": summary.sd, "low": summary.low, "high": summary.high}
     return {f"{name}_{part}": value for part, value in parts.items()}
-
-
-def _reference_columns(row: Row, finished: list[Row]) -> Row:
-    num_train, num_validation = (_first(finished, f"num_{split}_images") for split in ("train", "validation"))
-    reference = published(row["label"], row["num_params"])
-    if reference is None or not comparable(row["data_name"], num_train, num_validation):
-        return {}
-    accuracy = reference.validation_accuracy
-    return {"reference_accuracy": accuracy, "reference_difference": row["validation_accuracy_mean"] - accuracy}
 
 
 def _is_ranked(row: Row) -> bool:

@@ -9,7 +9,9 @@ Its first table repeats rows 2c and 2e as "design architecture 82.32 %" and "des
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 NUM_TRAIN_IMAGES, NUM_VALIDATION_IMAGES = 9_866, 3_430
 """food-11 as the course split it."""
@@ -98,3 +100,12 @@ def published(label: str | None, num_params: int | None) -> Published | None:
     """The report's row for a label, if the network has the size of the report's network."""
     row = PUBLISHED.get(label) if label is not None else None
     return row if row is not None and row.num_params == num_params else None
+
+
+def reference_columns(row: Mapping[str, Any], num_train: int | None, num_validation: int | None) -> dict[str, float]:
+    """What stands beside a group of a ranking: the published number and the difference, where they may be compared."""
+    reference = published(row["label"], row["num_params"])
+    if reference is None or not comparable(row["data_name"], num_train, num_validation):
+        return {}
+    accuracy = reference.validation_accuracy
+    return {"reference_accuracy": accuracy, "reference_difference": row["validation_accuracy_mean"] - accuracy}

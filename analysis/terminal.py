@@ -117,7 +117,7 @@ def _ranking_columns(groups: list[Row]) -> list[_Column]:
     has_reference = any(row["reference_accuracy"] is not None for row in groups)
     return [
         _Column(header="label", cells=[_name(row) for row in groups], is_text=True),
-        _Column(header="rank", cells=[_number(row["rank"]) for row in groups]),
+        _Column(header="rank", cells=[_rank(row) for row in groups]),
         _Column(header="n", cells=[_number(row["n"]) for row in groups]),
         _Column(header="validation %", cells=validation),
         _Column(header="test %", cells=test),
@@ -157,10 +157,15 @@ def _ranking_notes(groups: list[Row]) -> list[str]:
     notes = ["validation: best over epochs, mean over n seeds; test: read once. * = no network as small is better."]
     if any(row["n"] > 1 for row in groups):
         notes.append("± is half of the 95 % t-interval of the mean.")
+    if any(_has_open_rank(row) for row in groups):
+        notes.append(
+            "In brackets: the ranks that the evidence leaves open, with 95 % confidence for all groups together."
+        )
     single = [_name(row) for row in groups if row["n"] == 1]
     if single:
         is_all = all(row["n"] <= 1 for row in groups)
         notes.append("n = 1, so no spread is known" + ("." if is_all else f", for: {', '.join(single)}."))
+        notes.append("Their open ranks are those that other pictures would leave, not other seeds.")
     for row in groups:
         reference = published(row["label"], row["num_params"])
         if row["reference_accuracy"] is not None and reference and reference.other_reading is not None:
@@ -249,6 +254,19 @@ def _clean(value: str | None) -> str:
 
 def _number(value: int | None) -> str:
     return "" if value is None else f"{value:,}"
+
+
+def _has_open_rank(row: Row) -> bool:
+    return bool(row["rank_low"] != row["rank_high"])
+
+
+def _rank(row: Row) -> str:
+    """`2 (1-3)`: the rank, and those that may as well be true; `2` if it is sure."""
+    return (
+        f"{_number(row['rank'])} ({row['rank_low']}-{row['rank_high']})"
+        if _has_open_rank(row)
+        else _number(row["rank"])
+    )
 
 
 def _percent(value: float | None) -> str:
