@@ -80,7 +80,7 @@ class Planned:
 class Outcome:
     """What a run came to: groups in order, gains of distillation, and the runs behind them, failed ones too.
 
-    `num_not_started` jobs were kept back by `max_hours`.
+    `num_not_started` jobs were kept back by `max_hours`. `report` is a line that says where the page is, or why not.
     """
 
     sweep: Sweep
@@ -89,6 +89,7 @@ class Outcome:
     gains: pd.DataFrame
     runs: pd.DataFrame
     num_not_started: int = 0
+    report: str = ""
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{number} {status}" for status, number in self.runs["status"].value_counts().items())
@@ -133,7 +134,7 @@ def plan(*, store: str | Path = STORE, **options: Unpack[Options]) -> Planned:
 
 
 def run(*, store: str | Path = STORE, command: str | None = None, **options: Unpack[Options]) -> Outcome:
-    """Train what is left of a sweep, then gather and rank; blocks until that is done.
+    """Train what is left of a sweep, then gather, rank and write its page; blocks until that is done.
 
     Gives an Outcome: the tables `.ranking`, `.gains` and `.runs`, and `.is_complete`; jobs that fail are in its
     `runs`, not raised. Progress is printed unless `quiet=True`. Ray is started for the call, unless nothing is left,
@@ -146,6 +147,7 @@ def run(*, store: str | Path = STORE, command: str | None = None, **options: Unp
     from sweeps.budget import check_budget
     from sweeps.company import silent
     from sweeps.driver import carry_out, introduce, preparation_line
+    from sweeps.report import write_page
     from sweeps.sweep import naming_users_files, prepared_sweep, with_plugins
 
     started = time.monotonic()
@@ -169,6 +171,7 @@ def run(*, store: str | Path = STORE, command: str | None = None, **options: Unp
             say(f"{error}; the data is prepared anew")
             sweep, num_not_started = attempt()
     written = write_ranking(place, plan_id=sweep.plan.plan_id)
+    report = "" if execution.no_report else write_page(place, sweep.plan.plan_id)
     return Outcome(
         sweep=sweep,
         store=place,
@@ -176,6 +179,7 @@ def run(*, store: str | Path = STORE, command: str | None = None, **options: Unp
         gains=written.gains,
         runs=written.runs,
         num_not_started=num_not_started,
+        report=report,
     )
 
 

@@ -168,4 +168,7 @@ def _add_where(group: argparse._ArgumentGroup) -> None:
             metavar="ROLE=X",
             help=f"{kind.upper()[:-1]}s of each job of a role (pretrain, teacher, student, variant); repeatable",
         )
+    group.add_argument(
+        "--no-report", action="store_true", help="do not write the page report/index.html, which shows the sweep"
+    )
     group.add_argument("--quiet", action="store_true", help="no progress, only the tables at the end")

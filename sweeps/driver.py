@@ -18,6 +18,7 @@ from sweeps.history import read_history
 from sweeps.memory import Crowd
 from sweeps.passes import Pass, Setup
 from sweeps.plan import Plan
+from sweeps.report import refreshing
 from sweeps.request import ExecutionRequest
 from sweeps.share_logits import TeacherLogits, readable, share_logits, without_room
 from sweeps.space import Room, Sizes
@@ -111,6 +112,8 @@ def carry_out(
         setup.check_feasible(plan.tasks[task] for task in unfinished)
         room.check_before(plan, unfinished, setup.num_slots(plan))
         _record(sweep, store, command)
+        if not request.no_report:
+            stack.enter_context(refreshing(store, sweep.plan.plan_id))
         leases = stack.enter_context(driving(store))
         setup = dataclasses.replace(setup, driver=leases.token)
         holders = leases.holders(plan.tasks)

@@ -66,6 +66,7 @@ class Options(TypedDict, total=False):
     teacher_logits: TeacherLogits
     cpus_per_trial: Texts
     gpus_per_trial: Texts
+    no_report: bool
     quiet: bool
 
 
@@ -114,6 +115,7 @@ class ExecutionRequest:
     gpus_per_trial: tuple[str, ...] = ()
     allow_weak_teacher: bool = False
     deterministic: bool = False
+    no_report: bool = False
     quiet: bool = False
 
     def __post_init__(self) -> None:

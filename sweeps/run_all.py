@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING  # noqa: E402
 from sweeps.allocator import restart_with_it  # noqa: E402
 from sweeps.arguments import make_parser  # noqa: E402
 from trainers.errors import SweepError  # noqa: E402
-from trainers.shown import error_line  # noqa: E402
+from trainers.shown import error_line, one_line  # noqa: E402
 from trainers.space import explained  # noqa: E402
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ def _report(outcome: Outcome, console: Console) -> None:
 
     render(outcome.ranking, outcome.gains, outcome.runs, console)
     tables = outcome.store.table_file("ranking").parent
-    console.print(f"tables: {tables}", soft_wrap=True, highlight=False, markup=False)
+    for line in filter(None, (f"tables: {tables}", one_line(outcome.report))):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ RUNNING = {f"sweeps.{name}" for name in ("searcher", "execute", "passes", "seria
 RUNNING |= {"sweeps.tries", "sweeps.progress", "sweeps.board", "sweeps.forecast", "sweeps.connect"}
 RUNNING |= {"sweeps.nodes", "sweeps.losses"}
 RUNNING |= {"sweeps.causes", "sweeps.space", "sweeps.memory", "sweeps.hanging"}
-RUNNING |= {"sweeps.company"}
+RUNNING |= {"sweeps.company", "sweeps.report"}
 TORCH, IMAGES = {"torch", "torchvision", "safetensors"}, {"numpy", "PIL", "pyarrow"}
 TABLES = {"pandas", "pyarrow", "numpy", "scipy", "rich", "plotly", "matplotlib"}
 
@@ -135,6 +135,7 @@ ALLOWED: dict[str, set[str]] = {
     # layer 8: running it
     **{name: RECORDS | PLANNING | RUNNING | {"rich"} for name in RUNNING},
     "sweeps.sweep": RECORDS | PLANNING | RUNNING | {"trainers.images", "trainers.prepare"},
+    "sweeps.report": {"trainers.storage"},
     "sweeps.weights": RECORDS | {"sweeps.labels", "sweeps.plan", "sweeps.pretraining", "trainers.pretrained"},
     "sweeps.causes": RECORDS,
     "sweeps.hanging": RECORDS | {"trainers.execution", "trainers.watchdog"},

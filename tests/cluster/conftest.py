@@ -85,7 +85,7 @@ def begin_on() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
     def begin_(cluster: Any, store: Path, *arguments: str) -> subprocess.Popen[str]:
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        command = cluster.command("--store", str(store), *arguments)
+        command = cluster.command("--store", str(store), "--no-report", *arguments)
         process = subprocess.Popen(command, start_new_session=True, cwd="/", **pipes)
         begun.append((cluster, process))
         return process

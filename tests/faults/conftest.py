@@ -78,7 +78,7 @@ def make_tiny(folder: Path, weights: Path) -> Tiny:
     options = ["--plugins", str(folder), "--data", "specks", "--sweep", "tiny", "--epochs", "2", "--batch-size", "8"]
     given = ["--teacher", str(weights), "--teacher-model", "conv_plain", "--set", "teacher_given:model.final_size=2"]
     given += ["--set", "teacher_given:model.channels=[4, 6]", "--allow-weak-teacher", "--teacher-logits", "always"]
-    return Tiny([*options, *given], folder)
+    return Tiny([*options, *given, "--no-report"], folder)
 
 
 @pytest.fixture(scope="session")

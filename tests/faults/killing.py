@@ -77,7 +77,7 @@ def run(arguments: list[str], store: Path, fatal: int, notes: Path) -> int | Non
         Boundaries(store, fatal, lambda text: os.write(descriptor, f"{text}\n".encode())).watch()
         from sweeps.run_all import main
 
-        return main(["--store", str(store), "--serial", *arguments])
+        return main(["--store", str(store), "--serial", "--no-report", *arguments])
 
     return forked(act, notes.with_suffix(".out"))
 

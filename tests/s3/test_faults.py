@@ -76,7 +76,8 @@ def arguments(tmp_path: Path) -> Iterator[list[str]]:
     before = signal.getsignal(signal.SIGTERM)
     pictures, source = write_pictures(tmp_path / "pictures", 0), write_pictures(tmp_path / "source", 1)
     data = ["--data", f"images:{pictures}", "--pretrained", "source", "--source-data", f"images:{source}"]
-    yield ["--sweep", "smoke", *data, "--serial", "--quiet", "--allow-weak-teacher", "--teacher-logits", "always"]
+    quiet = ["--serial", "--quiet", "--no-report"]
+    yield ["--sweep", "smoke", *data, *quiet, "--allow-weak-teacher", "--teacher-logits", "always"]
     signal.signal(signal.SIGTERM, before)
 
 

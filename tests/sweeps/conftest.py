@@ -222,7 +222,14 @@ class Petite:
 
     def command(self, *arguments: str) -> list[str]:
         """The whole command line of a new process."""
-        return [sys.executable, str(ROOT / "sweeps" / "run_all.py"), "--store", str(self.store), *arguments]
+        return [
+            sys.executable,
+            str(ROOT / "sweeps" / "run_all.py"),
+            "--store",
+            str(self.store),
+            "--no-report",
+            *arguments,
+        ]
 
     def main(self, *arguments: str) -> Outcome:
         """Run in this process, argparse's own exits included."""
@@ -230,7 +237,7 @@ class Petite:
 
         self.capture.readouterr()
         try:
-            code = main(["--store", str(self.store), *arguments])
+            code = main(["--store", str(self.store), "--no-report", *arguments])
         except SystemExit as exit_:
             code = int(str(exit_.code))
         out, err = self.capture.readouterr()

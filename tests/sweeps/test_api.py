@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def options(petite: Any) -> dict[str, Any]:
     """A sweep that takes a second: two groups of convolutions over coloured squares."""
     data = {"data": f"parquet:{petite.pictures}", "source_data": f"parquet:{petite.source}", "pretrained": "source"}
-    return {**data, "epochs": 2, "batch_size": 16, "only": ["conv_*"], "store": petite.store}
+    return {**data, "epochs": 2, "batch_size": 16, "only": ["conv_*"], "store": petite.store, "no_report": True}
 
 
 def test_a_run_gives_the_tables_that_the_command_prints(petite: Any, options: dict[str, Any]) -> None:

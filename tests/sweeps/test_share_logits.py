@@ -34,6 +34,7 @@ def small(pictures: Path, source: Path) -> dict[str, Any]:
         "batch_size": 16,
         "grid": GRID,
         "serial": True,
+        "no_report": True,
         "only": ["student_kd"],
     }
 
