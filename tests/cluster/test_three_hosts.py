@@ -60,9 +60,14 @@ class Watched:
         again = {run for run, number in self.num_attempts.items() if len(self.store.attempts(run)) > number}
         return (self.num_attempts.keys() - finished(self.store)) | again
 
-    def repeated(self) -> str:
-        begun = sum(len(self.store.attempts(run)) for run in self.store.run_ids())
-        return f"{begun - NUM_JOBS} attempts, each from its last epoch"
+    def num_repeated(self) -> int:
+        """Attempts beyond the first of each run."""
+        return sum(len(self.store.attempts(run)) for run in self.store.run_ids()) - NUM_JOBS
+
+
+def in_words(num_repeated: int) -> str:
+    """What a fault cost."""
+    return f"{num_repeated} attempts, each from its last epoch"
 
 
 @pytest.fixture(scope="module")
@@ -129,15 +134,16 @@ def kill_raylets(cluster: Any, sweep: Watched, process: Any, wait_until: Any, mo
 def test_a_killed_raylet_costs_its_node_and_nothing_that_is_done(
     cluster: Any, begin: Any, ends_well: Any, wait_until: Any, inject: Any, is_full: bool
 ) -> None:
-    kills, repeated = 0, []
+    kills, repeated = 0, 0
     while kills < (KILLS if is_full else 1):
         sweep = Watched(Store(cluster.work / f"raylet-{kills}"))
         process = begin(sweep.store.root, *OPTIONS)
         kills += kill_raylets(cluster, sweep, process, wait_until, KILLS_PER_SWEEP if is_full else 1)
         ends_well(sweep, process)
-        repeated.append(sweep.repeated())
+        repeated += sweep.num_repeated()
     outcome = "sweeps finished, results equal"
-    inject(fault="raylet of a host killed", times=kills, finished_lost=0, repeated=", ".join(repeated), outcome=outcome)
+    cost = in_words(repeated)
+    inject(fault="raylet of a host killed", times=kills, finished_lost=0, repeated=cost, outcome=outcome)
 
 
 def test_a_host_without_its_cable_for_a_while_is_done_without(
@@ -154,7 +160,8 @@ def test_a_host_without_its_cable_for_a_while_is_done_without(
     ends_well(sweep, process)
     cluster.start(cluster.hosts["one"])
     outcome = "sweep finished, results equal"
-    inject(fault=f"cable out for {CUT_SECONDS} s", times=1, finished_lost=0, repeated=sweep.repeated(), outcome=outcome)
+    cost = in_words(sweep.num_repeated())
+    inject(fault=f"cable out for {CUT_SECONDS} s", times=1, finished_lost=0, repeated=cost, outcome=outcome)
 
 
 def test_a_lost_head_ends_the_command_in_one_line_and_the_same_command_goes_on_with_a_new_one(
@@ -175,7 +182,8 @@ def test_a_lost_head_ends_the_command_in_one_line_and_the_same_command_goes_on_w
         cluster.start(host)
     ends_well(sweep, begin(sweep.store.root, *OPTIONS))
     outcome = "one line, exit 2; the same command finished"
-    inject(fault="head's Ray killed", times=1, finished_lost=0, repeated=sweep.repeated(), outcome=outcome)
+    cost = in_words(sweep.num_repeated())
+    inject(fault="head's Ray killed", times=1, finished_lost=0, repeated=cost, outcome=outcome)
 
 
 def test_a_host_that_is_gone_for_good_is_done_without(
@@ -190,4 +198,5 @@ def test_a_host_that_is_gone_for_good_is_done_without(
     sweep.strike(cluster.hosts["two"].close)
     ends_well(sweep, process)
     outcome = "sweep finished, results equal"
-    inject(fault="host gone for good", times=1, finished_lost=0, repeated=sweep.repeated(), outcome=outcome)
+    cost = in_words(sweep.num_repeated())
+    inject(fault="host gone for good", times=1, finished_lost=0, repeated=cost, outcome=outcome)

@@ -89,6 +89,12 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
 
 
 @pytest.fixture(scope="session")
+def specks() -> str:
+    """The data file of that sweep."""
+    return DATA
+
+
+@pytest.fixture(scope="session")
 def tool() -> Path:
     """Where this folder's programs lie."""
     return HERE

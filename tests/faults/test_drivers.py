@@ -30,32 +30,6 @@ DEADLINE_SECONDS = 300
 OF_THE_WAY = ("seconds", "_at", "num_attempts", "log_path", "host", "images_per_second", "git", "reads_logits")
 """In the names of columns that tell how a result came about."""
 
-DATA = '''"""Dark and bright specks."""
-import numpy as np
-from PIL import Image
-
-from trainers.images import RawData
-from trainers.result import Split
-
-PRETRAINED, SOURCE_DATA = "imagenet", None
-SIZES = {Split.TRAIN: 48, Split.VALIDATION: 10, Split.TEST: 6}
-
-
-def identity(path):
-    return {"version": 1}
-
-
-def read(path):
-    draw = np.random.default_rng(0)
-    labels = {split: np.arange(size) % 2 for split, size in SIZES.items()}
-    noise = {split: draw.integers(0, 90, (size, 8, 8, 3)) for split, size in SIZES.items()}
-
-    def decode(split, index):
-        return Image.fromarray((noise[split][index] + 80 * (index % 2)).astype(np.uint8))
-
-    return RawData(class_names=("dark", "bright"), labels=labels, decode=decode, origin="specks")
-'''
-
 SWEEP = '''"""A teacher, two students that share its logits, and a run alone."""
 from trainers.spec import Choice, Role
 
@@ -111,10 +85,10 @@ class Drivers:
 
 
 @pytest.fixture(scope="module")
-def arguments(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def arguments(tmp_path_factory: pytest.TempPathFactory, specks: str) -> list[str]:
     """The options of a sweep of twelve jobs of a fraction of a second each."""
     folder = tmp_path_factory.mktemp("plugins")
-    for name, text in {"data/specks.py": DATA, "sweeps/tiny.py": SWEEP}.items():
+    for name, text in {"data/specks.py": specks, "sweeps/tiny.py": SWEEP}.items():
         (folder / name).parent.mkdir()
         (folder / name).write_text(text)
     options = ["--plugins", str(folder), "--data", "specks", "--sweep", "tiny", "--seeds", "0,1,2"]
@@ -230,8 +204,9 @@ def test_the_jobs_of_a_driver_that_is_killed_are_taken_over(
 
 
 def wait_until_both_are_at_work(store: Store) -> None:
+    """Each has begun a training."""
     end = time.monotonic() + DEADLINE_SECONDS
-    while len(store.lease_ids()) < 2:
+    while len({attempt.driver for run in store.run_ids() for attempt in store.attempts(run)}) < 2:
         assert time.monotonic() < end
         time.sleep(0.01)
 
