@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -10,7 +10,8 @@ from typing import Any
 import ray
 from ray._private import worker
 from ray._private.authentication.authentication_utils import is_token_auth_enabled
-from ray.exceptions import RayError
+from ray._private.authentication.http_token_authentication import get_auth_headers_if_auth_enabled
+from ray.exceptions import AuthenticationError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweeps.autoscaling import find_launcher_file, in_words, to_come
@@ -88,19 +89,32 @@ def is_open(head: str) -> bool:
     One that asks for tokens would not have let in a process without; whether it asks at all, a process that has one
     learns by going without.
     """
-    return not is_token_auth_enabled() or _answer_without_token(head) == "OK"
+    return not is_token_auth_enabled() or _status(head, {}) == "OK"
 
 
 def check_token(head: str) -> None:
-    """ResourceError if a head asks for a token and this process would come without: Ray tries for a minute, aloud."""
-    if not is_token_auth_enabled() and _answer_without_token(head) == "UNAUTHENTICATED":
+    """ResourceError if a head asks for a token that this process does not have: Ray tries for a minute, aloud."""
+    if _status(head, _own_headers()) != "UNAUTHENTICATED":
+        return
+    if is_token_auth_enabled():
         raise ResourceError(
-            f"the Ray cluster at {head} asks for a token: set RAY_AUTH_MODE=token, and put the cluster's token into "
-            "~/.ray/auth_token or RAY_AUTH_TOKEN"
+            f"the Ray cluster at {head} refuses this machine's token: put the cluster's own into ~/.ray/auth_token or "
+            "RAY_AUTH_TOKEN"
         )
+    raise ResourceError(
+        f"the Ray cluster at {head} asks for a token: set RAY_AUTH_MODE=token, and put the cluster's token into "
+        "~/.ray/auth_token or RAY_AUTH_TOKEN"
+    )
 
 
-def _answer_without_token(head: str) -> str:
+def _own_headers() -> dict[str, str]:
+    """With this machine's token, if it has one."""
+    with suppress(AuthenticationError):
+        return dict(get_auth_headers_if_auth_enabled({}))
+    return {}
+
+
+def _status(head: str, headers: Mapping[str, str]) -> str:
     """The name of gRPC's status for a harmless question; "" where nothing can be learned."""
     try:
         import grpc
@@ -108,7 +122,8 @@ def _answer_without_token(head: str) -> str:
         return ""
     with grpc.insecure_channel(head) as channel:
         try:
-            channel.unary_unary("/ray.rpc.NodeInfoGcsService/CheckAlive")(b"", timeout=5)
+            metadata = [(name.lower(), value) for name, value in headers.items()]
+            channel.unary_unary("/ray.rpc.NodeInfoGcsService/CheckAlive")(b"", timeout=5, metadata=metadata)
         except grpc.RpcError as error:
             return str(error.code().name)
     return "OK"

@@ -21,8 +21,8 @@ def head() -> Iterator[Callable[[bool], str]]:
 
     def start(asks: bool) -> str:
         def answer(request: bytes, context: Any) -> bytes:
-            if asks and "authorization" not in dict(context.invocation_metadata()):
-                context.abort(grpc.StatusCode.UNAUTHENTICATED, "token is missing")
+            if asks and dict(context.invocation_metadata()).get("authorization") != "Bearer right":
+                context.abort(grpc.StatusCode.UNAUTHENTICATED, "token is missing or wrong")
             return b""
 
         handlers = {"CheckAlive": grpc.unary_unary_rpc_method_handler(answer)}
@@ -47,10 +47,26 @@ def test_a_cluster_is_open_unless_it_refuses_who_comes_without_a_token(
     assert nodes.is_open(head(True)) == (not has_token)  # one that asks would not have let this process in
 
 
-def test_who_has_no_token_is_told_so_at_once_where_one_is_asked_for(head: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nodes, "is_token_auth_enabled", lambda: False)
+@pytest.mark.parametrize(
+    ("token", "message"),
+    [
+        (None, r"asks for a token: set RAY_AUTH_MODE=token, and put .* RAY_AUTH_TOKEN"),
+        ("wrong", r"refuses this machine's token: put the cluster's own into .* RAY_AUTH_TOKEN"),
+    ],
+)
+def test_who_has_no_token_or_another_one_is_told_so_at_once_where_one_is_asked_for(
+    head: Any, monkeypatch: pytest.MonkeyPatch, token: str | None, message: str
+) -> None:
+    comes_with(token, monkeypatch)
     nodes.check_token(head(False))
-    with pytest.raises(ResourceError, match=r"asks for a token: set RAY_AUTH_MODE=token, and put .* RAY_AUTH_TOKEN"):
+    with pytest.raises(ResourceError, match=message):
         nodes.check_token(head(True))
-    monkeypatch.setattr(nodes, "is_token_auth_enabled", lambda: True)
+    comes_with("right", monkeypatch)
     nodes.check_token(head(True))
+
+
+def comes_with(token: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Ray would add it to this process's requests."""
+    headers = {} if token is None else {"authorization": f"Bearer {token}"}
+    monkeypatch.setattr(nodes, "is_token_auth_enabled", lambda: token is not None)
+    monkeypatch.setattr(nodes, "get_auth_headers_if_auth_enabled", lambda given: headers)
