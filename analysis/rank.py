@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pyarrow as pa
 
+from analysis.answers import rightness_of
 from analysis.bootstrap import add_bootstrap
 from analysis.claims import CLAIMS_SCHEMA, claim_rows
 from analysis.command import existing_store, exit_code
@@ -24,7 +25,7 @@ from analysis.gains import GAINS_SCHEMA, OF_GAINS, gain_rows, kd_gains
 from analysis.gather import gather
 from analysis.latency import OF_LATENCY, latency_columns
 from analysis.reference import reference_columns
-from analysis.selected import select, selected_runs
+from analysis.selected import chosen_plan, select, selected_runs
 from analysis.stats import Summary, pareto_front, summarize
 from analysis.tables import (
     RUNS_SCHEMA,
@@ -38,8 +39,7 @@ from analysis.tables import (
     write_tables,
 )
 from analysis.variants import mark_variants
-from trainers.errors import PlanError
-from trainers.result import PlanRecord, Status
+from trainers.result import Status
 from trainers.shown import Parser
 from trainers.spec import Role
 from trainers.storage import Store
@@ -198,11 +198,11 @@ def write_ranking(store: Store, *, plan_id: str | None = None, all_runs: bool = 
 def ranked(store: Store, *, plan_id: str | None = None, all_runs: bool = False) -> Ranked:
     """`write_ranking`, without pandas."""
     plans = store.plans()
-    plan = None if all_runs else _plan(store, plans, plan_id)
+    plan = None if all_runs else chosen_plan(store, plans, plan_id)
     runs = gather(store, plans).runs
     selected = runs if plan is None else selected_runs(runs, plan)
     rows = table_rows(selected, tuple(dict.fromkeys((*_OF_RANKING, *OF_GAINS))))
-    judged = _judged(rows, nothing_known)
+    judged = _judged(rows, rightness_of(store, selected))
     tables = {
         "ranking": to_table(judged.ranking, RANKING_SCHEMA),
         "kd_gains": to_table(gain_rows(rows, lambda: table_rows(runs, OF_GAINS)), GAINS_SCHEMA),
@@ -211,15 +211,6 @@ def ranked(store: Store, *, plan_id: str | None = None, all_runs: bool = False) 
     }
     write_tables({store.table_file(name): table for name, table in tables.items()})
     return Ranked(ranking=tables["ranking"], gains=tables["kd_gains"], runs=selected)
-
-
-def _plan(store: Store, plans: Sequence[PlanRecord], plan_id: str | None) -> PlanRecord:
-    if not plans:
-        raise PlanError(f"store {store.root} has no plan; rank every run with --all")
-    chosen = {plan.plan_id: plan for plan in plans}.get(plan_id or plans[-1].plan_id)
-    if chosen is None:
-        raise PlanError(f"unknown plan {plan_id!r}; have: {', '.join(plan.plan_id for plan in plans)}")
-    return chosen
 
 
 def _finished(members: list[Row]) -> list[Row]:

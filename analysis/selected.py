@@ -1,7 +1,8 @@
-"""The runs of one plan, under the names that they have there. Pure."""
+"""Which plan is looked at, and its runs under the names that they have there. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ from analysis.tables import RUNS_SCHEMA, from_frame, to_column, to_list
 from analysis.words import counted
 from trainers.errors import PlanError
 from trainers.result import PlanRecord
+from trainers.storage import Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,4 +44,14 @@ def selected_runs(runs: pa.Table, plan: PlanRecord) -> pa.Table:
     for name, values in columns.items():
         place = chosen.schema.get_field_index(name)
         chosen = chosen.set_column(place, chosen.schema.field(name), to_column(values, pa.string()))
+    return chosen
+
+
+def chosen_plan(store: Store, plans: Sequence[PlanRecord], plan_id: str | None) -> PlanRecord:
+    """The latest plan, or the one that is named; PlanError if there is none."""
+    if not plans:
+        raise PlanError(f"store {store.root} has no plan; rank every run with --all")
+    chosen = {plan.plan_id: plan for plan in plans}.get(plan_id or plans[-1].plan_id)
+    if chosen is None:
+        raise PlanError(f"unknown plan {plan_id!r}; have: {', '.join(plan.plan_id for plan in plans)}")
     return chosen

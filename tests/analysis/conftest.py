@@ -31,7 +31,7 @@ from trainers.spec import (
     group_id,
     run_id,
 )
-from trainers.storage import CURVES, WEIGHTS, Attempt, Store
+from trainers.storage import CURVES, PREDICTIONS, WEIGHTS, Attempt, Store
 
 ENVIRONMENT = Environment(
     host="box",
@@ -112,12 +112,14 @@ class Lab:
 
     store: Store
 
-    def finish(self, spec: RunSpec, validation: float = 0.8, **changes: Any) -> str:
+    def finish(self, spec: RunSpec, validation: float = 0.8, *, predictions: bytes = b"", **changes: Any) -> str:
         attempt = self.begin(spec, num_epochs=2)
         files = {
             CURVES: attempt.write_curves([make_epoch(1), make_epoch(2, validation)]),
             WEIGHTS: attempt.write_file(WEIGHTS, b"weights"),
         }
+        if predictions:
+            files[PREDICTIONS] = attempt.write_file(PREDICTIONS, predictions)
         ids = {"run_id": run_id(spec), "group_id": group_id(spec), "attempt": attempt.token}
         result = replace(RESULT, **{**ids, "files": files, "best_validation_accuracy": validation, **changes})
         assert self.store.finish(attempt, result)
