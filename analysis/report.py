@@ -9,12 +9,13 @@ import argparse
 import os
 from collections.abc import Sequence
 
-import pyarrow.parquet as pq
-
 from analysis.command import existing_store, exit_code
-from analysis.page.content import Wishes, collect
+from analysis.page.content import collect
+from analysis.page.figures import FORMATS, figures, parse_formats
+from analysis.page.read import read_tables
+from analysis.page.wishes import Wishes
 from analysis.rank import ranked
-from trainers.files import readable, write
+from trainers.files import write
 from trainers.remote import Place
 from trainers.shown import Parser
 from trainers.storage import Store, now
@@ -31,30 +32,45 @@ def write_report(
     all_runs: bool = False,
     budget_bytes: int = BUDGET_BYTES,
     is_running: bool = False,
+    shows_pictures: bool = False,
+    formats: Sequence[str] = (),
 ) -> Place:
-    """Gather and rank a store, and write its page; gives where it is. PlanError if there is no such plan."""
+    """Gather and rank a store, and write its page; gives where it is. PlanError if there is no such plan.
+
+    `formats` (of png, svg, pdf) are those that its charts are written in as well, to `<store>/report/figures`.
+    """
     from analysis.page.bundle import bundle
     from analysis.page.render import render
     from analysis.page.specifications import specifications
 
-    tables = ranked(store, plan_id=plan_id, all_runs=all_runs)
+    tables = read_tables(store, ranked(store, plan_id=plan_id, all_runs=all_runs))
     plans = store.plans()
     chosen = None if all_runs else plan_id or plans[-1].plan_id
-    wishes = Wishes(plan_id=chosen, budget_bytes=budget_bytes, made_at=now(), is_running=is_running)
-    curves = pq.read_table(readable(store.table_file("curves")))
-    content, data = collect(store, tables, curves, plans, wishes)
+    wishes = Wishes(
+        plan_id=chosen,
+        budget_bytes=budget_bytes,
+        made_at=now(),
+        is_running=is_running,
+        shows_pictures=shows_pictures,
+    )
+    content, data = collect(store, tables, plans, wishes)
     file = store.report_file("index.html")
     page = render(content | {"sections": SECTIONS.items()}, data, specifications(), bundle())
     write(file, page.encode())
+    for name, figure in figures(data, specifications(), formats):
+        write(store.report_file(f"figures/{name}"), figure)
     return file
 
 
 SECTIONS = {
     "answer": "Answer",
     "ranking": "Ranking",
+    "claims": "Claims",
+    "distillation": "Distillation",
     "learning": "Learning",
+    "time": "Time",
     "provenance": "Provenance",
-    "runs": "Runs",
+    "runs": "Every run",
 }
 
 
@@ -67,6 +83,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     which.add_argument("--all", action="store_true", help="every run of the store, in a plan or not")
     parser.add_argument(
         "--budget-bytes", type=int, default=BUDGET_BYTES, metavar="N", help="the budget that the page opens at"
+    )
+    parser.add_argument(
+        "--show-pictures",
+        action="store_true",
+        help="put small copies of the user's own pictures on the page, those that networks get wrong most",
+    )
+    parser.add_argument(
+        "--figures", metavar="FORMATS", help=f"also write the charts to files: {', '.join(FORMATS)}, with commas"
     )
     parser.add_argument("--running", action="store_true", help="say on the page that the sweep still runs")
     options = parser.parse_args(arguments)
@@ -82,6 +106,8 @@ def _write(options: argparse.Namespace) -> None:
         all_runs=options.all,
         budget_bytes=options.budget_bytes,
         is_running=options.running,
+        shows_pictures=options.show_pictures,
+        formats=parse_formats(options.figures) if options.figures is not None else (),
     )
     print(file)
 

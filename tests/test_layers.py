@@ -164,7 +164,9 @@ ALLOWED: dict[str, set[str]] = {
     # layer 6': what came out
     "analysis.*": RECORDS | TABLES | {"analysis", "msgspec"},
     "analysis.charts.*": {"analysis.charts", "altair", "vl_convert"},
-    "analysis.page.*": RECORDS | TABLES | {"analysis", "msgspec", "jinja2", "markupsafe", "vl_convert"},
+    "analysis.page.*": RECORDS
+    | TABLES
+    | {"analysis", "msgspec", "jinja2", "markupsafe", "vl_convert", "trainers.pictures", "PIL"},
     # layer 9
     "sweeps.budget": RECORDS | {"sweeps.plan", "trainers.measure"},
     "sweeps.counting": LANGUAGE | {"trainers.plugin_folder", "trainers.processes", "trainers.measure"},

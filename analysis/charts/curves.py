@@ -17,7 +17,9 @@ def curves() -> alt.FacetChart:
     """Means over seeds; the band reaches from the worst seed to the best."""
     import altair as alt
 
-    whole = alt.Axis(tickCount=4, grid=False, labelExpr="datum.value % 1 ? '' : datum.label")  # no epoch 1.5
+    whole = alt.Axis(
+        tickCount=4, grid=False, labelExpr="datum.value % 1 ? '' : format(datum.value, 'd')"
+    )  # no epoch 1.5
     every = alt.Chart(alt.NamedData(name=DATA))
     epoch = alt.X("epoch:Q", title="epoch", scale=alt.Scale(nice=False), axis=whole)
     part = alt.Color("part:N", scale=alt.Scale(domain=list(PARTS[:2])))
@@ -32,9 +34,10 @@ def curves() -> alt.FacetChart:
     ]
     line = lines.mark_line(strokeWidth=1.8).encode(epoch, accuracy, part, alt.StrokeDash("part:N", legend=None))
     best = every.transform_filter(f"datum.part == '{BEST}'").mark_point(
-        filled=True, shape="diamond", size=60, opacity=1
+        style="best", filled=True, shape="diamond", size=60, opacity=1
     )
     layers = alt.layer(band, line, best.encode(epoch, accuracy, tooltip=tips)).properties(width=220, height=140)
     facet = alt.Facet("name:N", title=None, sort=None, header=alt.Header(labelAnchor="start", labelLimit=230))
     chart: alt.FacetChart = layers.facet(facet=facet, columns=3).resolve_scale(x="independent")
+    chart = chart.properties(description="Learning curves: accuracy over epochs")
     return chart

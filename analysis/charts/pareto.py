@@ -16,7 +16,7 @@ SIZES = {
     "num_params": ("parameters", "~s"),
     "size_bytes": ("size in bytes", "~s"),
     "num_macs": ("multiply-accumulates per picture", "~s"),
-    "latency_seconds": ("seconds per picture, one at a time", "~s"),
+    "latency_seconds_mean": ("seconds for one picture", "~s"),
 }
 """Column -> how its axis is called, and how its numbers are written."""
 
@@ -29,7 +29,9 @@ def pareto(size: str = "num_params") -> alt.LayerChart | alt.FacetChart:
 
     title, number = SIZES[size]
     shown = _with_interval(alt.Chart(alt.NamedData(name=DATA)), size)
-    axis = alt.X(f"{size}:Q", title=title, scale=alt.Scale(type="log", padding=24), axis=alt.Axis(format=number))
+    axis = alt.X(
+        f"{size}:Q", title=title, scale=alt.Scale(type="log", nice=False, padding=32), axis=alt.Axis(format=number)
+    )
     accuracy = alt.Y(
         f"{_ACCURACY}:Q",
         title="validation accuracy",
@@ -45,11 +47,12 @@ def pareto(size: str = "num_params") -> alt.LayerChart | alt.FacetChart:
         axis, alt.Y("low:Q", title="validation accuracy"), alt.Y2("high:Q"), role, dash
     )
     points = shown.mark_point(filled=True, size=90, opacity=1, cursor="pointer").encode(
-        axis, accuracy, role, alt.Shape("role:N", legend=None), tooltip=_tooltips(size)
+        axis, accuracy, role, alt.Shape("role:N"), tooltip=_tooltips(size)
     )
     line = front.mark_line(interpolate="step-after", strokeWidth=1.5, opacity=0.6, color="#808080")
     names = front.mark_text(align="left", dx=8, dy=-8, limit=160).encode(axis, accuracy, alt.Text("label:N"))
-    return alt.layer(line.encode(axis, accuracy), bars, points, names).properties(width="container", height=HEIGHT)
+    chart = alt.layer(line.encode(axis, accuracy), bars, points, names)
+    return chart.properties(width="container", height=HEIGHT, description=f"Validation accuracy against {title}")
 
 
 def _with_interval(chart: alt.Chart, size: str) -> alt.Chart:

@@ -55,8 +55,8 @@ COLUMNS = (
     Column(
         name="latency",
         about="milliseconds per picture, one at a time",
-        text=lambda row: milliseconds(row.get("latency_seconds")),
-        value="latency_seconds",
+        text=lambda row: milliseconds(row.get("latency_seconds_mean")),
+        value="latency_seconds_mean",
     ),
     Column(
         name="train time",
@@ -82,7 +82,7 @@ def ranking_table(ranking: Sequence[Row], runs: Sequence[Row]) -> dict[str, Any]
     for run in runs:
         first.setdefault(run["group_id"] or run["run_id"], run["run_id"])
     is_empty = {
-        "latency": not any(row.get("latency_seconds") for row in ranking),
+        "latency": not any(row.get("latency_seconds_mean") for row in ranking),
         "failed": not any(map(missing, ranking)),
     }
     columns = [column for column in COLUMNS if not is_empty.get(column.name)]
@@ -114,7 +114,7 @@ def run_rows(runs: Sequence[Row], ranking: Sequence[Row]) -> list[Row]:
         {
             "run_id": run["run_id"],
             "group_index": index.get(run["group_id"], ""),
-            "name": f"{clean(run['label'] or run['run_id'])}@{'?' if run['seed'] is None else run['seed']}",
+            "name": run_name(run),
             "status": run["status"],
             "validation": accuracy(run["best_validation_accuracy"]),
             "test": accuracy(run["test_accuracy"]),
@@ -125,6 +125,11 @@ def run_rows(runs: Sequence[Row], ranking: Sequence[Row]) -> list[Row]:
         }
         for run in runs
     ]
+
+
+def run_name(run: Row) -> str:
+    """`label@seed`."""
+    return f"{clean(run['label'] or run['run_id'])}@{'?' if run['seed'] is None else run['seed']}"
 
 
 def rank_text(row: Row) -> str:

@@ -23,18 +23,27 @@ const drawing = new Map();
 async function draw(id, name, datasets) {
   const target = element(id);
   if (!target || !charts.specs[name]) return null;
+  if (Object.values(datasets).every((rows) => rows.length === 0)) return emptied(id, target);
   const again = () => draw(id, name, datasets);
   drawing.set(id, again);
   const spec = fitted(structuredClone(charts.specs[name]), target.clientWidth, datasets);
   spec.datasets = datasets;
   const mode = dark.matches ? "dark" : "light";
   const { view } = await vegaEmbed(target, spec, {
-    actions: false, ast: true, renderer: "svg", config: charts.config[mode], tooltip: { theme: mode },
+    actions: false, ast: true, renderer: "svg", logLevel: 1, config: charts.config[mode], tooltip: { theme: mode },
   });
   if (drawing.get(id) !== again) { view.finalize(); return null; }
   views.get(id)?.finalize();
   views.set(id, view);
   return view;
+}
+
+function emptied(id, target) {
+  drawing.delete(id);
+  views.get(id)?.finalize();
+  views.delete(id);
+  target.replaceChildren(make("p", "Nothing to draw.", { class: "quiet" }));
+  return null;
 }
 
 // Small multiples: as many side by side as there is room for, in the order of their rows
@@ -46,7 +55,7 @@ function fitted(spec, width, datasets) {
 }
 
 const redraw = () => { for (const again of [...drawing.values()]) again(); };
-dark.addEventListener("change", redraw);
+dark.addEventListener("change", () => { redraw(); drawConfusion(); });
 let lastWidth = window.innerWidth, resizing = 0;
 window.addEventListener("resize", () => {
   if (window.innerWidth === lastWidth) return;
@@ -57,11 +66,7 @@ window.addEventListener("resize", () => {
 
 async function drawPareto() {
   const rows = shown().filter((group) => group.rank !== null).map(({ members, ...row }) => row);
-  const view = await draw("pareto", `pareto-${element("pareto-size").value}`, { groups: rows });
-  view?.addEventListener("click", (event, item) => {
-    const run = groupById.get(item?.datum?.group_id)?.members[0];
-    if (run) { location.hash = ""; location.hash = `run-${run.run_id}`; }
-  });
+  leadingToRuns(await draw("pareto", `pareto-${element("pareto-size").value}`, { groups: rows }));
 }
 
 // The budget: every answer is a sentence written beforehand, and the slider chooses
@@ -236,6 +241,52 @@ function curveRows(group, known) {
   return [...line("training", "train"), ...line("validation", "validation"), ...best];
 }
 
+// Confusion matrix of the chosen run
+
+function drawConfusion() {
+  const known = data.confusion[element("confusion-run")?.value];
+  if (!known) return null;
+  const names = data.class_names[known.data_fingerprint] ?? [];
+  const size = Math.max(names.length, ...known.cells.map(([t, p]) => Math.max(t, p) + 1));
+  const counts = new Map(known.cells.map(([t, p, count]) => [t * size + p, count]));
+  const rows = [];
+  for (let t = 0; t < size; t += 1) {
+    let total = 0;
+    for (let p = 0; p < size; p += 1) total += counts.get(t * size + p) ?? 0;
+    for (let p = 0; p < size; p += 1) {
+      const count = counts.get(t * size + p) ?? 0, share = total ? count / total : 0;
+      rows.push({ true_class: names[t] ?? String(t), predicted_class: names[p] ?? String(p), count, share, is_numbered: size <= 20, ink: inkOn(share) });
+    }
+  }
+  return draw("confusion", "confusion", { confusion: rows });
+}
+const inkOn = (share) => ((dark.matches ? share > 0.62 : share < 0.72) ? "#000000" : "#ffffff");
+
+// Distillation and time
+
+function drawGains() {
+  const rows = rowsOf(data.gains).flatMap((gain) => ["validation", "test"].map((split) => ({
+    student: gain.label, teacher: gain.teacher_label, split, n: split === "test" ? gain.num_test_pairs : gain.n,
+    gain: gain[`${split}_gain_mean`], low: gain[`${split}_gain_low`], high: gain[`${split}_gain_high`],
+  }))).filter((row) => row.gain !== null);
+  return rows.length ? draw("gains-chart", "gains", { gains: rows }) : null;
+}
+const drawClasses = () => draw("classes", "classes", { classes: rowsOf(data.classes) });
+async function drawTimeline() {
+  const attempts = rowsOf(data.attempts);
+  if (!attempts.length) return;
+  leadingToRuns(await draw("timeline", "timeline", { attempts }));
+}
+
+// A click on a mark leads to its run
+
+function leadingToRuns(view) {
+  view?.addEventListener("click", (event, item) => {
+    const id = item?.datum?.run_id ?? groupById.get(item?.datum?.group_id)?.members[0]?.run_id;
+    if (id) { location.hash = ""; location.hash = `run-${id}`; }
+  });
+}
+
 // A page of a sweep that runs
 
 function reloading() {
@@ -263,6 +314,7 @@ on("filter-clear", "click", () => {
 on("budget", "input", answer);
 on("pareto-size", "change", drawPareto);
 on("curves-page", "change", drawCurves);
+on("confusion-run", "change", drawConfusion);
 window.addEventListener("hashchange", follow);
 reloading();
 if (element("budget")) answer();
@@ -270,7 +322,7 @@ if (element("budget")) answer();
 (async () => {
   await drawPareto();
   offerCurves();
-  await drawCurves();
+  for (const next of [drawGains, drawClasses, drawCurves, drawConfusion, drawTimeline]) await next();
   follow();
   document.documentElement.dataset.ready = "true";
 })();

@@ -9,7 +9,7 @@ import msgspec
 
 from analysis.tables import UNFINISHED, Row
 from trainers.errors import SweepError
-from trainers.result import PlanRecord, Status
+from trainers.result import Status
 from trainers.shown import one_line, printable
 from trainers.storage import Store
 
@@ -52,13 +52,6 @@ def versions(store: Store, runs: Sequence[Row]) -> dict[str, str]:
         return {}
     found = result.environment
     return {"Python": found.python, "torch": found.torch, "torchvision": found.torchvision, **found.packages}
-
-
-def plans(records: Sequence[PlanRecord], chosen: str | None) -> list[Row]:
-    """All plans of the store, the latest first."""
-    names = ("plan_id", "sweep", "command", "data_name", "planned_at")
-    rows = [{name: getattr(plan, name) for name in names} | {"num_jobs": len(plan.jobs)} for plan in records]
-    return [row | {"is_shown": chosen in (None, row["plan_id"])} for row in reversed(rows)]
 
 
 def failures(store: Store, runs: Sequence[Row]) -> list[Row]:

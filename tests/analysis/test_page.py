@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.page import learning
+from analysis.page import learning, mistakes
 from analysis.page.answer import answers, at_budget
+from analysis.page.distillation import agreements, class_changes
 from analysis.page.learning import learning_curves
+from analysis.page.mistakes import hardest, matrices, may_be_shown
 from analysis.page.render import in_columns, script_json
+from analysis.page.sweeps import compared
+from analysis.page.texts import best_text, claim_texts
 from analysis.tables import CURVES_SCHEMA, to_table
+from trainers.result import PlannedJob, PlanRecord
+from trainers.spec import Role
 
 
 def group(name: str, accuracy: float, size: int, *, n: int = 3, **more: Any) -> dict[str, Any]:
@@ -102,3 +109,115 @@ def test_json_cannot_end_the_script_that_it_stands_in() -> None:
     text = script_json(in_columns([{"label": "</script><!--\u2028&"}], ["label"]))
     assert not set("<>&\u2028") & set(text)
     assert "\\u003c/script\\u003e" in text
+
+
+def test_agreement_is_a_mean_over_seeds_of_the_validation_pictures() -> None:
+    names = {"student_group_id": "s", "student_label": "kd", "teacher_group_id": "t", "teacher_label": "big"}
+    numbers = {"agreement_when_teacher_wrong": None, "kl_nats": 0.5}
+    rows = [
+        {**names, **numbers, "split": split, "agreement": agreement}
+        for split, agreement in (("validation", 0.5), ("validation", 0.75), ("test", 0.0))
+    ]
+    (found,) = agreements(rows)
+    assert (found["n"], found["agreement"].mean, found["kl_nats"].mean, found["when_wrong"].n) == (2, 0.625, 0.5, 0)
+
+
+def test_classes_are_compared_between_student_alone_distilled_and_teacher() -> None:
+    def of(group: str, *accuracies: float) -> list[dict[str, Any]]:
+        rows = [{"group_id": group, "split": "validation", "class_name": None} for _ in accuracies]
+        return [
+            row | {"class_index": i, "accuracy": value}
+            for i, (row, value) in enumerate(zip(rows, accuracies, strict=True))
+        ]
+
+    gain = {"label": "kd", "n": 1, "twin_group_id": "twin", "group_id": "kd", "teacher_group_id": "big"}
+    rows = class_changes([gain], [*of("twin", 0.25, 0.5), *of("twin", 0.75, 0.5), *of("kd", 0.5, 1.0), *of("big", 1.0)])
+    assert {(row["class_name"], row["who"]): row["accuracy"] for row in rows} == {
+        ("0", "student alone"): 0.5,
+        ("0", "distilled"): 0.5,
+        ("0", "teacher"): 1.0,
+        ("1", "student alone"): 0.5,
+        ("1", "distilled"): 1.0,
+    }
+
+
+def run_row(run: str, group: str, accuracy: float, data: str = "f00d") -> dict[str, Any]:
+    row = {"run_id": run, "group_id": group, "status": "ok", "data_fingerprint": data, "seed": 0}
+    return row | {"best_validation_accuracy": accuracy, "size_bytes": 100}
+
+
+def test_the_hardest_pictures_are_those_that_most_networks_get_wrong() -> None:
+    runs = [run_row("a0", "a", 0.5), run_row("a1", "a", 0.6), run_row("b0", "b", 0.4), run_row("c0", "c", 0.9, "other")]
+    predicted = {"a0": [9, 9, 9, 9], "a1": [0, 1, 0, 7], "b0": [0, 0, 5, 3], "c0": [9, 9, 9, 9]}
+    answers_table = pa.table(
+        {
+            "run_id": list(predicted),
+            "split": ["validation"] * 4,
+            "labels": [[0, 1, 2, -1]] * 4,
+            "predicted": list(predicted.values()),
+        }
+    )
+    found = hardest(answers_table, runs)
+    assert [(row["index"], row["true_class"], row["num_wrong"], row["num_networks"]) for row in found] == [
+        (2, 2, 2, 2),
+        (1, 1, 1, 2),
+    ]
+    assert found[1]["said"] == 0
+
+
+def test_only_the_projects_own_pictures_are_shown_unasked() -> None:
+    assert [may_be_shown(name) for name in ("plates", "plates:source", "food11:x", "images:plates", None)] == [
+        *(True, True),
+        *(False, False, False),
+    ]
+
+
+def test_matrices_of_the_best_runs_fill_the_page_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mistakes, "MOST_CELLS", 3)
+    cell = {"split": "validation", "predicted_class": 0, "count": 1}
+    cells = [cell | {"run_id": run, "true_class": true} for run in ("a", "b") for true in (0, 1)]
+    found = matrices([*cells, cells[0] | {"split": "test"}], [run_row("b", "b", 0.5), run_row("a", "a", 0.5)])
+    assert [(one["run_id"], one["cells"]) for one in found] == [("b", [(0, 0, 1), (1, 0, 1)])]
+
+
+def test_sweeps_are_compared_by_their_best_networks() -> None:
+    def job(run: str, group: str, role: Role = Role.STUDENT) -> PlannedJob:
+        return PlannedJob(run_id=run, group_id=group, label=f"label_{group}", role=role, seed=0, parents=())
+
+    runs = {row["run_id"]: row for row in (run_row("a0", "a", 0.5), run_row("b0", "b", 0.9), run_row("p0", "p", 1.0))}
+    runs["b0"]["size_bytes"] = 1000
+    jobs = (job("a0", "a"), job("b0", "b"), job("p0", "p", Role.PRETRAIN), job("never", "n"))
+    plan = PlanRecord(plan_id="one", sweep="report", command="", data_name="plates", planned_at="", jobs=jobs)
+    (found,) = compared([plan], runs, "other", budget_bytes=500)
+    assert (found["counts"], found["is_shown"]) == ("3 ok, 1 unfinished", False)
+    assert (best_text(found["best"]), best_text(found["best_small"])) == (
+        "label_b, 90.00 (n = 1)",
+        "label_a, 50.00 (n = 1)",
+    )
+
+
+def test_a_verdict_says_what_would_decide_it() -> None:
+    claim = {
+        "text": "kd gains",
+        "variant": None,
+        "verdict": "undecided",
+        "n": 3,
+        "method": "paired seeds",
+        "note": None,
+    }
+    claim |= {"kind": "order", "data_name": "plates", "estimate": 0.0069, "low": -0.0183, "high": 0.0322}
+    claim |= {"published": None, "p_corrected": 0.36, "num_more_seeds": 27}
+    number = claim | {
+        "kind": "number",
+        "estimate": 0.8,
+        "published": 0.8009,
+        "verdict": "confirmed",
+        "p_corrected": 1e-9,
+    }
+    texts = [
+        (one["ours"], one["interval"], one["published"], one["p"], one["more"]) for one in claim_texts([claim, number])
+    ]
+    assert texts == [
+        ("+0.69", "-1.83 to +3.22", "", "p = 0.360", "about 27 more seeds would decide"),
+        ("80.00%", "-1.83% to 3.22%", "80.09%", "p < 0.001", ""),
+    ]

@@ -176,5 +176,23 @@ def test_the_command_writes_the_page_of_a_plan_or_of_all_runs(
 
 def test_specs_that_would_fill_the_page_stay_in_the_store(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(page_of(store).json("report-data")["specs"]) == 3
-    monkeypatch.setattr("analysis.page.content.MOST_SPEC_BYTES", 100)
+    monkeypatch.setattr("analysis.page.sections.MOST_SPEC_BYTES", 100)
     assert page_of(store).json("report-data")["specs"] == {}
+
+
+def test_figures_are_the_charts_of_the_page(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(store.root), "--figures", "svg"]) == 0
+    folder = Path(str(store.root)) / "report" / "figures"
+    names = {file.name for file in folder.iterdir()}
+    assert {"pareto-num_params.svg", "curves.svg", "timeline.svg"} <= names
+    points = re.findall(r'aria-label="[^"]*network: (\w+)', (folder / "pareto-num_params.svg").read_text())
+    assert sorted(points) == ["student_kd", "teacher_scratch"]
+    assert main([str(store.root), "--figures", "gif"]) == 2
+    assert "--figures 'gif'; allowed: png, svg, pdf" in capsys.readouterr().err
+
+
+def test_every_section_has_a_heading_that_names_it(store: Store) -> None:
+    page = page_of(store)
+    sections = [attributes for tag, attributes in page.opened if tag == "section"]
+    assert len(sections) == 8
+    assert all(section["aria-labelledby"] in page.ids for section in sections)

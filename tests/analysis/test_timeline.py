@@ -1,0 +1,98 @@
+"""When attempts ran: slots, critical path and use of hosts, against brute force and small cases by hand."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis.page.timeline import INTERRUPTED, RUNNING, Span, critical_path, in_slots, spans, utilisation
+from analysis.tables import RUNS_SCHEMA, table_rows
+from trainers.result import Started
+
+
+def span(run: str, start: float, end: float, host: str = "a") -> Span:
+    return Span(run_id=run, host=host, start=start, end=end, state="ok")
+
+
+times = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 30), st.integers(0, 10)), max_size=30)
+
+
+@given(times)
+def test_slots_are_as_many_as_ran_at_once_and_no_two_attempts_share_one(drawn: list[tuple[str, int, int]]) -> None:
+    found = in_slots(
+        span(str(number), start, start + length, host) for number, (host, start, length) in enumerate(drawn)
+    )
+    assert len(found) == len(drawn)
+    for one, other in itertools.combinations(found, 2):
+        is_apart = one.end <= other.start or other.end <= one.start
+        assert is_apart or (one.host, one.slot) != (other.host, other.slot)
+    for host in "ab":
+        own = [one for one in found if one.host == host]
+        at_once = [sum(one.start <= moment < one.end for one in own) for moment in range(45)]
+        assert max((one.slot for one in own if one.end > one.start), default=0) <= max(1, max(at_once))
+
+
+graphs = st.lists(st.tuples(st.integers(1, 9), st.sets(st.integers(0, 7))), min_size=1, max_size=8)
+
+
+@given(graphs)
+def test_the_critical_path_is_the_chain_with_most_work(drawn: list[tuple[int, set[int]]]) -> None:
+    work = {str(number): length for number, (length, _) in enumerate(drawn)}
+    parents = {str(number): [str(one) for one in above if one < number] for number, (_, above) in enumerate(drawn)}
+
+    def longest(run: str) -> int:
+        return work[run] + max(map(longest, parents[run]), default=0)
+
+    path = critical_path([span(run, 0, length) for run, length in work.items()], parents)
+    assert sum(work[run] for run in path) == max(map(longest, work))
+    assert all(before in parents[after] for before, after in itertools.pairwise(path))
+    assert not parents[path[0]]
+
+
+def test_parents_that_never_ran_are_no_part_of_the_critical_path() -> None:
+    assert critical_path([span("kid", 0, 5)], {"kid": ("done before",)}) == ["kid"]
+    assert critical_path([], {}) == []
+
+
+def test_the_use_of_a_host_is_its_share_of_all_its_slots_until_the_last_end() -> None:
+    found = in_slots([span("a", 0, 10), span("b", 0, 5), span("c", 0, 5, "other")])
+    rows = {row["host"]: (row["num_slots"], row["busy_seconds"], row["share"]) for row in utilisation(found)}
+    assert rows == {"a": (2, 15, 0.75), "other": (1, 5, 0.5)}
+    assert utilisation([]) == []
+
+
+def runs_of(lab: Any) -> list[dict[str, Any]]:
+    from analysis.rank import ranked
+
+    rows: list[dict[str, Any]] = table_rows(ranked(lab.store, all_runs=True).runs, RUNS_SCHEMA.names)
+    return rows
+
+
+def test_every_attempt_is_told_with_its_end_as_far_as_it_is_known(lab: Any, make_spec: Callable[..., Any]) -> None:
+    retried, running, failed = make_spec(seed=1), make_spec(seed=2), make_spec(seed=3)
+    first = lab.begin(retried, num_epochs=1)
+    first.write_started(Started(host="old", pid=1, started_at="2025-12-31T23:59:00.000+00:00", resumed_from_epoch=0))
+    lab.finish(retried)
+    lab.begin(running, num_epochs=1)
+    lab.fail(failed)
+    lab.finish(make_spec(seed=0))
+    start, now = 1767225600.0, 1767225700.0  # 2026-01-01 in UTC
+    found = {(one.run_id, one.state): (one.host, one.start, one.end) for one in spans(lab.store, runs_of(lab), now)}
+    seeds = {run["run_id"]: run["seed"] for run in runs_of(lab)}
+    assert {(seeds[run], state): value for (run, state), value in found.items()} == {
+        (0, "ok"): ("box", start, start + 90),
+        (1, INTERRUPTED): ("old", start - 60, start),
+        (1, "ok"): ("box", start, start + 90),
+        (2, RUNNING): ("box", start, now),
+        (3, "failed"): ("box", start, start + 9),
+    }
+
+
+def test_an_attempt_that_did_not_say_when_it_stopped_is_a_mark(lab: Any, make_spec: Callable[..., Any]) -> None:
+    lab.begin(make_spec(), num_epochs=1)
+    (one,) = spans(lab.store, runs_of(lab))
+    assert (one.state, one.end - one.start) == (INTERRUPTED, 0)
