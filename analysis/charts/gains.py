@@ -25,9 +25,7 @@ def gains() -> alt.LayerChart | alt.FacetChart:
     tips += [alt.Tooltip(f"{name}:Q", format="+.2%") for name in ("gain", "low", "high")]
     zero = alt.Chart(alt.NamedData(name=DATA)).mark_rule(strokeDash=[4, 4], aria=False).encode(x=alt.datum(0))
     bars = every.mark_rule(strokeWidth=2).encode(alt.X("low:Q"), alt.X2("high:Q"), student, offset, split)
-    points = every.mark_point(filled=True, size=80, opacity=1).encode(
-        gain, student, offset, split, alt.Shape("split:N", sort=["validation", "test"]), tooltip=tips
-    )
+    points = every.mark_point(filled=True, size=80, opacity=1).encode(gain, student, offset, split, tooltip=tips)
     fit = alt.AutoSizeParams(type="fit-x", contains="padding")
     chart = alt.layer(zero, bars, points).properties(description="Gain of each distilled student over its scratch twin")
     return chart.properties(width="container", height=alt.Step(26), autosize=fit)

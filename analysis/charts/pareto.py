@@ -21,6 +21,8 @@ SIZES = {
 """Column -> how its axis is called, and how its numbers are written."""
 
 _ACCURACY = "validation_accuracy_mean"
+_EACH = ["data_fingerprint"]
+"""Networks are compared on one data set."""
 
 
 def pareto(size: str = "num_params") -> alt.LayerChart | alt.FacetChart:
@@ -47,9 +49,11 @@ def pareto(size: str = "num_params") -> alt.LayerChart | alt.FacetChart:
         axis, alt.Y("low:Q", title="validation accuracy"), alt.Y2("high:Q"), role, dash
     )
     points = shown.mark_point(filled=True, size=90, opacity=1, cursor="pointer").encode(
-        axis, accuracy, role, alt.Shape("role:N"), tooltip=_tooltips(size)
+        axis, accuracy, role, alt.Shape("role:N", legend=None), tooltip=_tooltips(size)
     )
-    line = front.mark_line(interpolate="step-after", strokeWidth=1.5, opacity=0.6, color="#808080")
+    line = front.mark_line(interpolate="step-after", strokeWidth=1.5, opacity=0.6, color="#808080").encode(
+        detail="data_fingerprint:N"
+    )
     names = front.mark_text(align="left", dx=8, dy=-8, limit=160).encode(axis, accuracy, alt.Text("label:N"))
     chart = alt.layer(line.encode(axis, accuracy), bars, points, names)
     return chart.properties(width="container", height=HEIGHT, description=f"Validation accuracy against {title}")
@@ -65,22 +69,32 @@ def _with_interval(chart: alt.Chart, size: str) -> alt.Chart:
 
 
 def _front(chart: alt.Chart, size: str) -> alt.Chart:
-    """What is more accurate than everything that is as small or smaller."""
+    """What is more accurate than everything of its data set that is as small or smaller.
+
+    In two steps: Vega takes a frame of [None, -1], all before, to have the row itself in it.
+    """
     import altair as alt
 
     order: list[alt.SortField | dict[str, str]] = [
         alt.SortField(field=size),
         alt.SortField(field=_ACCURACY, order="descending"),
     ]
-    so_far = chart.transform_window(best=f"max({_ACCURACY})", sort=order, frame=[None, 0])  # Vega has no [None, -1]
-    before = so_far.transform_window(best_of_smaller="lag(best)", sort=order)
+    so_far = chart.transform_window(best=f"max({_ACCURACY})", sort=order, groupby=_EACH, frame=[None, 0])
+    before = so_far.transform_window(best_of_smaller="lag(best)", sort=order, groupby=_EACH)
     return before.transform_filter(f"!isValid(datum.best_of_smaller) || datum.{_ACCURACY} > datum.best_of_smaller")
 
 
 def _tooltips(size: str) -> list[alt.Tooltip]:
     import altair as alt
 
-    fields = {"label": "network", "variant": "variant", "rank": "rank", "n": "seeds", "runs": "runs"}
+    fields = {
+        "label": "network",
+        "variant": "variant",
+        "data_name": "data",
+        "rank": "rank",
+        "n": "seeds",
+        "runs": "runs",
+    }
     numbers = {_ACCURACY: ("validation", ".2%"), "low": ("from", ".2%"), "high": ("to", ".2%")}
     return [
         *(alt.Tooltip(field, type="nominal", title=title) for field, title in fields.items()),

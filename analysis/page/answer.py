@@ -53,9 +53,9 @@ def _certainty(row: Row) -> str:
     name = "validation_accuracy"
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     if low is not None:
-        return f"95 % interval {percent(low)} to {percent(high)}, n = {row['n']} seeds"
+        return f"95% interval {percent(low)} to {percent(high)}, n = {row['n']} seeds"
     low, high = row.get(f"{name}_bootstrap_low"), row.get(f"{name}_bootstrap_high")
-    over = f"; 95 % interval over pictures {percent(low)} to {percent(high)}" if low is not None else ""
+    over = f"; 95% interval over pictures {percent(low)} to {percent(high)}" if low is not None else ""
     return f"n = {row['n']} {'seed' if row['n'] == 1 else 'seeds'}, so no spread is known{over}"
 
 

@@ -103,13 +103,14 @@ function shown() {
   const wanted = chosen(), text = element("filter-text").value.trim().toLowerCase();
   return groups.filter((group) => passes(group, wanted, text));
 }
+let waiting = 0;  // for the last letter that is typed: charts take longer than rows
 function filter() {
   const visible = new Set(shown());
   for (const row of document.querySelectorAll("tr[data-group]")) row.hidden = row.dataset.group !== "" && !visible.has(groups[row.dataset.group]);
   for (const row of document.querySelectorAll("tr.detail")) row.hidden = row.previousElementSibling.hidden;
   element("filter-count").textContent = `${visible.size} of ${groups.length} networks`;
-  drawPareto();
-  offerCurves();
+  clearTimeout(waiting);
+  waiting = setTimeout(() => { drawPareto(); offerCurves(); }, 150);
 }
 
 // Sorting by a click on a heading

@@ -35,7 +35,7 @@ def test_an_answer_says_how_sure_it_is() -> None:
     (answer,) = answers(ranking)
     assert [step["text"] for step in answer["steps"]] == [
         "70.00% validation accuracy (n = 1 seed, so no spread is known), 150,000 parameters in 600 kB.",
-        "80.00% validation accuracy (95 % interval 79.00% to 81.00%, n = 3 seeds), 1,000,000 parameters in 4.00 MB."
+        "80.00% validation accuracy (95% interval 79.00% to 81.00%, n = 3 seeds), 1,000,000 parameters in 4.00 MB."
         " Its rank among all networks lies between 1 and 2.",
     ]
 
@@ -46,7 +46,7 @@ def test_an_interval_over_pictures_is_no_spread_over_seeds() -> None:
         "validation_accuracy_bootstrap_high": 0.72,
     }
     text = answers([one])[0]["steps"][0]["text"]
-    assert "no spread is known; 95 % interval over pictures 68.00% to 72.00%" in text
+    assert "no spread is known; 95% interval over pictures 68.00% to 72.00%" in text
 
 
 points = st.lists(st.tuples(st.integers(0, 20), st.integers(1, 12)), min_size=1, max_size=25)
