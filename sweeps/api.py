@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from analysis.api import gather, rank
+from analysis.feed import Feed, check_logs, fed
 from sweeps.labels import num_jobs
 from sweeps.request import Options, read_options
 from trainers.errors import DamagedDataError, SpecError, StoreError
@@ -114,6 +115,7 @@ def plan(*, store: str | Path = STORE, **options: Unpack[Options]) -> Planned:
     from sweeps.sweep import data_or_placeholder, make_sweep, with_plugins
 
     request, execution = read_options(options)
+    check_logs(execution.log)
     request = with_plugins(request, None)
     place = _store(store)
     place.check_version()
@@ -152,17 +154,20 @@ def run(*, store: str | Path = STORE, command: str | None = None, **options: Unp
 
     started = time.monotonic()
     request, execution = read_options(options)
+    check_logs(execution.log)
     say = silent if execution.quiet else _say
     place = _store(store)
     request = with_plugins(request, place)
     place.open()
+    feeds = [Feed(place, text, _say) for text in execution.log]
     command = command or f"sweeps.api.run(store={str(store)!r}, **{options!r})"
 
     def attempt() -> tuple[Sweep, int]:
         sweep = prepared_sweep(place, request, preparation_line(say))
         check_budget(sweep.plan, request.budget_params)
         introduce(sweep, place, say)
-        return sweep, carry_out(sweep, place, execution, Console(), say, started, command)
+        with fed(feeds, sweep.record(command)):
+            return sweep, carry_out(sweep, place, execution, Console(), say, started, command)
 
     with naming_users_files(request, place):
         try:

@@ -171,4 +171,12 @@ def _add_where(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--no-report", action="store_true", help="do not write the page report/index.html, which shows the sweep"
     )
+    group.add_argument(
+        "--log",
+        action="append",
+        default=[],
+        metavar="WHERE",
+        help="show the sweep elsewhere while it runs: tensorboard (files in the store), tensorboard:FOLDER, or "
+        "mlflow:URI of a server or sqlite:///FILE (repeatable)",
+    )
     group.add_argument("--quiet", action="store_true", help="no progress, only the tables at the end")

@@ -67,6 +67,7 @@ class Options(TypedDict, total=False):
     cpus_per_trial: Texts
     gpus_per_trial: Texts
     no_report: bool
+    log: Texts
     quiet: bool
 
 
@@ -116,6 +117,7 @@ class ExecutionRequest:
     allow_weak_teacher: bool = False
     deterministic: bool = False
     no_report: bool = False
+    log: tuple[str, ...] = ()
     quiet: bool = False
 
     def __post_init__(self) -> None:
@@ -207,5 +209,5 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "grid": _axes,
     "seeds": _seeds,
     "max_hours": lambda value: parse_hours(str(value)),
-    **dict.fromkeys(("only", "exclude", "force", "cpus_per_trial", "gpus_per_trial"), _texts),
+    **dict.fromkeys(("only", "exclude", "force", "cpus_per_trial", "gpus_per_trial", "log"), _texts),
 }

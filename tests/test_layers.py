@@ -167,6 +167,7 @@ ALLOWED: dict[str, set[str]] = {
     "analysis.page.*": RECORDS
     | TABLES
     | {"analysis", "msgspec", "jinja2", "markupsafe", "vl_convert", "trainers.pictures", "PIL"},
+    "analysis.loggers.*": WORDS | {"trainers.storage", "analysis", "mlflow", "tensorboardX"},
     # layer 9
     "sweeps.budget": RECORDS | {"sweeps.plan", "trainers.measure"},
     "sweeps.counting": LANGUAGE | {"trainers.plugin_folder", "trainers.processes", "trainers.measure"},

@@ -52,6 +52,10 @@ class DiskFullError(StoreError):
     """The disk has no room for what must be written; the same command goes on once there is."""
 
 
+class LogError(SweepError, RuntimeError):
+    """A sweep cannot be logged there: an unknown logger, a library that is missing, a server that does not answer."""
+
+
 class UnknownRunError(SweepError, LookupError):
     """No run of the store goes by this name, or more than one."""
 

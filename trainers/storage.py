@@ -27,7 +27,7 @@ from trainers.attempt import (
 )
 from trainers.cache import cache_folder, local_file
 from trainers.data_store import DataStore
-from trainers.errors import CorruptFileError, StoreError
+from trainers.errors import CorruptFileError, LogError, StoreError
 from trainers.files import (
     check_file,
     checked_content,
@@ -397,6 +397,12 @@ class Store:
     def report_file(self, name: str) -> Place:
         """The page that shows the store, or a figure beside it; may be deleted at any time."""
         return self.root / "report" / name
+
+    def tensorboard_folder(self) -> Path:
+        """Where TensorBoard's event files go; LogError in a bucket, which holds no files that grow."""
+        if isinstance(self.root, RemotePath):
+            raise LogError(f"store {self.root} is a bucket; give TensorBoard's files a folder: tensorboard:FOLDER")
+        return self.root / "tensorboard"
 
     def log_folder(self) -> Path:
         """Where Ray's and Tune's own messages go; a folder of this machine in any case."""
