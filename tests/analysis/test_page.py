@@ -176,7 +176,7 @@ def test_matrices_of_the_best_runs_fill_the_page_and_no_more(monkeypatch: pytest
     monkeypatch.setattr(mistakes, "MOST_CELLS", 3)
     cell = {"split": "validation", "predicted_class": 0, "count": 1}
     cells = [cell | {"run_id": run, "true_class": true} for run in ("a", "b") for true in (0, 1)]
-    found = matrices([*cells, cells[0] | {"split": "test"}], [run_row("b", "b", 0.5), run_row("a", "a", 0.5)])
+    found = matrices([*cells, cells[2] | {"split": "test"}], [run_row("b", "b", 0.5), run_row("a", "a", 0.5)])
     assert [(one["run_id"], one["cells"]) for one in found] == [("b", [(0, 0, 1), (1, 0, 1)])]
 
 
