@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
 
+from analysis.cells import published_text
 from analysis.differences import Differences, Method, compare
 from analysis.families import Family, Rightness
 from analysis.orders import ORDERS, Order
@@ -59,7 +61,8 @@ class Finding:
 
 def claims_about(rows: Sequence[Row]) -> list[Claim]:
     """The published numbers and the orders that groups of one data set, of a ranking, can be held against."""
-    return [*_numbers(rows), *(claim for order in ORDERS for claim in _claims(order, rows))]
+    settings = _by_setting(rows)
+    return [*_numbers(rows), *(claim for order in ORDERS for claim in _claims(order, settings))]
 
 
 def _numbers(rows: Sequence[Row]) -> Iterator[Claim]:
@@ -67,13 +70,13 @@ def _numbers(rows: Sequence[Row]) -> Iterator[Claim]:
         reference = published(row["label"], row["num_params"])
         accuracy = row.get("reference_accuracy")
         if reference is not None and accuracy is not None:
-            text = f"{reference.source}: {100 * accuracy:.2f} %"
+            text = f"{reference.source}: {published_text(accuracy)} %"
             yield Claim(claim_id=f"number_{reference.label}", text=text, first=row, published=accuracy)
 
 
-def _claims(order: Order, rows: Sequence[Row]) -> list[Claim]:
+def _claims(order: Order, settings: Mapping[str, dict[str, Row]]) -> list[Claim]:
     """An order at every point of a grid; a side that the grid leaves alone stands for all of its points."""
-    firsts, seconds = (_by_setting(rows, label) for label in (order.first, order.second))
+    firsts, seconds = (settings.get(label, {}) for label in (order.first, order.second))
     pairs = [(setting, first, seconds.get(setting) or seconds.get("")) for setting, first in firsts.items()]
     if "" in firsts:
         pairs += [(setting, firsts[""], second) for setting, second in seconds.items() if setting not in firsts]
@@ -81,10 +84,13 @@ def _claims(order: Order, rows: Sequence[Row]) -> list[Claim]:
     return [_claim(order, *pair) for pair in whole]
 
 
-def _by_setting(rows: Sequence[Row], label: str) -> dict[str, Row]:
-    """Groups of this label by what tells them apart: the point of a grid, or the variant."""
-    named = [(row["label"] or "").partition("/") for row in rows]
-    return {row["variant"] or point: row for row, (name, _, point) in zip(rows, named, strict=True) if name == label}
+def _by_setting(rows: Sequence[Row]) -> dict[str, dict[str, Row]]:
+    """Groups by their label, and by what tells them apart: the point of a grid, or the variant."""
+    settings: defaultdict[str, dict[str, Row]] = defaultdict(dict)
+    for row in rows:
+        label, _, point = (row["label"] or "").partition("/")
+        settings[label][row["variant"] or point] = row
+    return settings
 
 
 def _claim(order: Order, setting: str, first: Row, second: Row) -> Claim:

@@ -16,6 +16,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from analysis.cells import (
+    duration_text,
+    has_open_rank,
+    interval_text,
+    macs_text,
+    model_size_text,
+    number_text,
+    percent_text,
+    published_text,
+    rank_text,
+    signed_text,
+)
 from analysis.gains import GAINS_SCHEMA
 from analysis.rank import RANKING_SCHEMA
 from analysis.reference import published
@@ -111,22 +123,22 @@ def _count_line(groups: list[Row]) -> str:
 
 
 def _ranking_columns(groups: list[Row]) -> list[_Column]:
-    validation, test = ([_interval(row, f"{kind}_accuracy") for row in groups] for kind in ("validation", "test"))
+    validation, test = ([interval_text(row, f"{kind}_accuracy") for row in groups] for kind in ("validation", "test"))
     data = _Column(header="data", cells=_data_cells(groups), is_text=True)
     is_mixed = len(set(filter(None, data.cells))) > 1
     has_reference = any(row["reference_accuracy"] is not None for row in groups)
     return [
         _Column(header="label", cells=[_name(row) for row in groups], is_text=True),
-        _Column(header="rank", cells=[_rank(row) for row in groups]),
-        _Column(header="n", cells=[_number(row["n"]) for row in groups]),
+        _Column(header="rank", cells=[rank_text(row) for row in groups]),
+        _Column(header="n", cells=[number_text(row["n"]) for row in groups]),
         _Column(header="validation %", cells=validation),
         _Column(header="test %", cells=test),
-        _Column(header="params", cells=[_number(row["num_params"]) for row in groups]),
+        _Column(header="params", cells=[number_text(row["num_params"]) for row in groups]),
         _Column(header="Pareto", cells=["*" if row["is_pareto"] else "" for row in groups]),
-        _Column(header="size", cells=[_size(row["size_bytes"]) for row in groups]),
-        _Column(header="MACs", cells=[_macs(row["num_macs"]) for row in groups]),
+        _Column(header="size", cells=[model_size_text(row["size_bytes"]) for row in groups]),
+        _Column(header="MACs", cells=[macs_text(row["num_macs"]) for row in groups]),
         *(_reference_columns(groups) if has_reference else []),
-        _Column(header="train time", cells=[_duration(row["train_seconds_mean"]) for row in groups]),
+        _Column(header="train time", cells=[duration_text(row["train_seconds_mean"]) for row in groups]),
         *([data] if is_mixed else []),
     ]
 
@@ -135,7 +147,7 @@ def _data_cells(groups: list[Row]) -> list[str]:
     """Name and size; the number of training pictures too where these do not tell the data apart."""
     sizes = {row["data_fingerprint"]: _data(row) for row in groups}
     is_limited = len(set(sizes.values())) < len(sizes)
-    counts = [_number(row["num_train_images"]) if is_limited else "" for row in groups]
+    counts = [number_text(row["num_train_images"]) if is_limited else "" for row in groups]
     return [_data(row) + (f", {count} train" if count else "") for row, count in zip(groups, counts, strict=True)]
 
 
@@ -145,9 +157,9 @@ def _data(row: Row) -> str:
 
 
 def _reference_columns(groups: list[Row]) -> list[_Column]:
-    differences = [_signed(row["reference_difference"]) for row in groups]
+    differences = [signed_text(row["reference_difference"]) for row in groups]
     return [
-        _Column(header="published %", cells=[_published(row["reference_accuracy"]) for row in groups]),
+        _Column(header="published %", cells=[published_text(row["reference_accuracy"]) for row in groups]),
         _Column(header="difference", cells=differences),
     ]
 
@@ -157,7 +169,7 @@ def _ranking_notes(groups: list[Row]) -> list[str]:
     notes = ["validation: best over epochs, mean over n seeds; test: read once. * = no network as small is better."]
     if any(row["n"] > 1 for row in groups):
         notes.append("± is half of the 95 % t-interval of the mean.")
-    if any(_has_open_rank(row) for row in groups):
+    if any(has_open_rank(row) for row in groups):
         notes.append(
             "In brackets: the ranks that the evidence leaves open, with 95 % confidence for all groups together."
         )
@@ -170,7 +182,7 @@ def _ranking_notes(groups: list[Row]) -> list[str]:
         reference = published(row["label"], row["num_params"])
         if row["reference_accuracy"] is not None and reference and reference.other_reading is not None:
             notes.append(
-                f"{_name(row)}: the report also prints {_published(reference.other_reading)} (tables swapped)."
+                f"{_name(row)}: the report also prints {published_text(reference.other_reading)} (tables swapped)."
             )
     return notes
 
@@ -179,11 +191,11 @@ def _render_gains(gains: list[Row], console: Console) -> None:
     _line(console, "\nGain of distillation over the scratch twin, points, paired by seed", style="bold")
     columns = [
         _Column(header="student", cells=[_name(row) for row in gains], is_text=True),
-        _Column(header="n", cells=[_number(row["n"]) for row in gains]),
-        _Column(header="validation", cells=[_interval(row, "validation_gain", is_signed=True) for row in gains]),
-        _Column(header="test", cells=[_interval(row, "test_gain", is_signed=True) for row in gains]),
+        _Column(header="n", cells=[number_text(row["n"]) for row in gains]),
+        _Column(header="validation", cells=[interval_text(row, "validation_gain", is_signed=True) for row in gains]),
+        _Column(header="test", cells=[interval_text(row, "test_gain", is_signed=True) for row in gains]),
         _Column(header="teacher", cells=[_clean(row["teacher_label"]) for row in gains], is_text=True),
-        _Column(header="teacher val. %", cells=[_percent(row["teacher_validation_accuracy"]) for row in gains]),
+        _Column(header="teacher val. %", cells=[percent_text(row["teacher_validation_accuracy"]) for row in gains]),
         _Column(header="scratch twin", cells=[_clean(row["twin_label"]) for row in gains], is_text=True),
     ]
     _print_columns(console, columns)
@@ -250,64 +262,6 @@ def _name(row: Row) -> str:
 
 def _clean(value: str | None) -> str:
     return one_line(value or "")
-
-
-def _number(value: int | None) -> str:
-    return "" if value is None else f"{value:,}"
-
-
-def _has_open_rank(row: Row) -> bool:
-    return bool(row["rank_low"] != row["rank_high"])
-
-
-def _rank(row: Row) -> str:
-    """`2 (1-3)`: the rank, and those that may as well be true; `2` if it is sure."""
-    return (
-        f"{_number(row['rank'])} ({row['rank_low']}-{row['rank_high']})"
-        if _has_open_rank(row)
-        else _number(row["rank"])
-    )
-
-
-def _percent(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.2f}"
-
-
-def _published(value: float | None) -> str:
-    """With the digits that the report prints: two, or three."""
-    return "" if value is None else f"{100 * value:.3f}".removesuffix("0")
-
-
-def _signed(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:+.2f}"
-
-
-def _interval(row: Row, name: str, *, is_signed: bool = False) -> str:
-    """`80.09 ±0.42`; without the second part where no spread is known."""
-    mean, low, high = (row[f"{name}_{part}"] for part in ("mean", "low", "high"))
-    text = _signed(mean) if is_signed else _percent(mean)
-    return text if low is None else f"{text} ±{100 * (high - low) / 2:.2f}"
-
-
-def _size(value: int | None) -> str:
-    if value is None:
-        return ""
-    return f"{value / 1e3:.0f} kB" if value < 1e6 else f"{value / 1e6:.2f} MB"
-
-
-def _macs(value: int | None) -> str:
-    if value is None:
-        return ""
-    if value < 1e6:
-        return f"{value / 1e3:.1f} k"
-    return f"{value / 1e6:.1f} M" if value < 1e9 else f"{value / 1e9:.2f} G"
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    unit, size = next(((u, s) for u, s in (("h", 3600), ("min", 60)) if seconds >= s), ("s", 1))
-    return f"{seconds / size:.1f} {unit}"
 
 
 def _markdown_row(cells: Sequence[str], *, is_plain: bool = False) -> str:

@@ -159,6 +159,18 @@ def test_markdown_has_one_row_per_group_and_escapes_labels(lab: Any, make_spec: 
     assert "n = 1" in " ".join(notes)
 
 
+def test_a_rank_stands_with_the_ranks_that_the_evidence_leaves_open(lab: Any, make_spec: Any) -> None:
+    accuracies = {"a": 0.80, "b": 0.799, "c": 0.50}  # of 3,430 pictures: the first two may change places
+    for model, accuracy in accuracies.items():
+        lab.finish(make_spec(model=model), accuracy)
+    lab.plan(*((model, make_spec(model=model)) for model in accuracies))
+    ranking = write_ranking(lab.store).ranking
+    ranks = [line.split("|")[2].strip() for line in to_markdown(ranking).splitlines()[2:5]]
+    assert ranks == ["1 (1-2)", "2 (1-2)", "3"]
+    text = printed(lab, 120)
+    assert "1 (1-2)" in text and "ranks that the evidence leaves open" in " ".join(text.split())
+
+
 def test_markdown_counts_what_is_missing(lab: Any, make_spec: Any) -> None:
     lab.finish(make_spec())
     lab.fail(make_spec(seed=1))
