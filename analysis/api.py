@@ -34,9 +34,10 @@ def gather(store: str | Path) -> Gathered:
 
 
 def rank(store: str | Path, *, plan_id: str | None = None, all_runs: bool = False) -> Ranking:
-    """Gather, then rank the latest plan of a store, another one, or every run; writes all four tables.
+    """Gather, then rank the latest plan of a store, another one, or every run; writes all of their tables.
 
-    Gives `ranking`, `gains` and `runs`. StoreError if there is no store, PlanError if there is no such plan.
+    Gives `ranking`, `gains`, `comparisons`, `claims` and `runs`. StoreError if there is no store, PlanError if there is
+    no such plan.
     """
     from analysis.rank import write_ranking
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -115,12 +115,17 @@ _OF_RANKING = (*_SAME_FOR_ALL_SEEDS, *_OF_RUN, *OF_LATENCY, *_OF_IMAGES, "spec_j
 """The columns of RUNS_SCHEMA that a ranking looks at."""
 
 
+_FILES = {"gains": "kd_gains"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ranking:
-    """What a report needs: groups (RANKING_SCHEMA), gains (GAINS_SCHEMA), and the runs behind them (RUNS_SCHEMA)."""
+    """What a report needs, each with the columns of the schema of its name, and the runs behind it (RUNS_SCHEMA)."""
 
     ranking: pd.DataFrame
     gains: pd.DataFrame
+    comparisons: pd.DataFrame
+    claims: pd.DataFrame
     runs: pd.DataFrame
 
 
@@ -130,6 +135,8 @@ class Ranked:
 
     ranking: pa.Table
     gains: pa.Table
+    comparisons: pa.Table
+    claims: pa.Table
     runs: pa.Table
 
 
@@ -191,8 +198,7 @@ def write_ranking(store: Store, *, plan_id: str | None = None, all_runs: bool = 
     PlanError if there is no such plan.
     """
     tables = ranked(store, plan_id=plan_id, all_runs=all_runs)
-    ranking, gains, runs = (table.to_pandas() for table in (tables.ranking, tables.gains, tables.runs))
-    return Ranking(ranking=ranking, gains=gains, runs=runs)
+    return Ranking(**{field.name: getattr(tables, field.name).to_pandas() for field in fields(Ranked)})
 
 
 def ranked(store: Store, *, plan_id: str | None = None, all_runs: bool = False) -> Ranked:
@@ -205,12 +211,12 @@ def ranked(store: Store, *, plan_id: str | None = None, all_runs: bool = False) 
     judged = _judged(rows, rightness_of(store, selected))
     tables = {
         "ranking": to_table(judged.ranking, RANKING_SCHEMA),
-        "kd_gains": to_table(gain_rows(rows, lambda: table_rows(runs, OF_GAINS)), GAINS_SCHEMA),
+        "gains": to_table(gain_rows(rows, lambda: table_rows(runs, OF_GAINS)), GAINS_SCHEMA),
         "comparisons": to_table(judged.comparisons, COMPARISONS_SCHEMA),
         "claims": to_table(judged.claims, CLAIMS_SCHEMA),
     }
-    write_tables({store.table_file(name): table for name, table in tables.items()})
-    return Ranked(ranking=tables["ranking"], gains=tables["kd_gains"], runs=selected)
+    write_tables({store.table_file(_FILES.get(name, name)): table for name, table in tables.items()})
+    return Ranked(**tables, runs=selected)
 
 
 def _finished(members: list[Row]) -> list[Row]:
