@@ -24,6 +24,15 @@ def age_text(seconds: float) -> str:
     return f"{max(0, math.floor(seconds / _UNITS[unit]))} {unit}"
 
 
+def format_seconds(seconds: float | None) -> str:
+    """`1:05:09`, `5:09`; `?` when unknown."""
+    if seconds is None:
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 def counted(number: int, one: str, many: str = "") -> str:
     """`1 run`, `1,200 runs`, `2 entries`."""
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"

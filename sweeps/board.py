@@ -7,23 +7,13 @@ from __future__ import annotations
 
 import time
 from bisect import insort
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 
+from analysis.overview import OPEN, Glance, Overview, Phase
 from sweeps.estimates import Kind
 from sweeps.plan import Plan, Task
-
-
-class Phase(StrEnum):
-    """Where a job is, in the words of the table."""
-
-    DONE = "done"
-    RUNNING = "running"
-    WAITING = "waiting"
-    FAILED = "FAILED"
-    BLOCKED = "BLOCKED"
 
 
 @dataclass
@@ -36,7 +26,10 @@ class Line:
     phase: Phase = Phase.WAITING
     num_epochs_done: int = 0
     validation_accuracy: float | None = None
+    best_accuracy: float | None = None
+    images_per_second: float | None = None
     epoch_seconds: float | None = None
+    place: str = ""
     note: str = ""
     started_at: float = 0.0
     since: float = 0.0
@@ -46,7 +39,7 @@ class Line:
     @property
     def is_open(self) -> bool:
         """Whether there is still something to do."""
-        return self.phase in (Phase.WAITING, Phase.RUNNING)
+        return self.phase in OPEN
 
     @property
     def num_epochs_left(self) -> int:
@@ -97,17 +90,31 @@ class Board:
         self._overall = Pace()
         self._expected_extra, self._extras = extra_seconds, list[float]()
         self._startup_seconds, self._num_started, self._num_ended = startup_seconds, 0, 0
+        self._start, self._glances, self._touched = clock(), dict[str, Glance](), deque(self.lines)
 
     def started(self, run: str) -> None:
         """A job was given its resources."""
         line = self.lines[run]
         self._turn(line, Phase.RUNNING)
         line.started_at = line.since = self._clock()
+        line.place = ""
         line.train_seconds = 0.0
         line.starts_process = self._num_ended == 0
         self._num_started += 1
 
-    def epoch(self, run: str, epoch: int, validation_accuracy: float | None, epoch_seconds: float) -> None:
+    def elsewhere(self, run: str, place: str) -> None:
+        """Another driver is at a job."""
+        self._turn(self.lines[run], Phase.ELSEWHERE)
+        self.lines[run].place = place
+
+    def epoch(
+        self,
+        run: str,
+        epoch: int,
+        validation_accuracy: float | None,
+        epoch_seconds: float,
+        images_per_second: float | None = None,
+    ) -> None:
         """A job finished an epoch; its last one is what counts."""
         line = self.lines[run]
         for pace in (self._paces[line.kind], self._overall):
@@ -115,6 +122,10 @@ class Board:
                 pace.add(-line.epoch_seconds, -line.estimated_epoch_seconds)
             pace.add(epoch_seconds, line.estimated_epoch_seconds)
         line.num_epochs_done, line.validation_accuracy, line.epoch_seconds = epoch, validation_accuracy, epoch_seconds
+        line.images_per_second = images_per_second
+        if validation_accuracy is not None:
+            line.best_accuracy = max(validation_accuracy, line.best_accuracy or 0.0)
+        self._touched.append(run)
         line.train_seconds += epoch_seconds
         line.since = self._clock()
 
@@ -124,12 +135,49 @@ class Board:
         self._num_ended += 1
         if phase is Phase.DONE and line.phase is Phase.RUNNING and not line.starts_process:
             insort(self._extras, max(0.0, self._clock() - line.started_at - line.train_seconds))
-        self._turn(line, phase)
         line.note = note
+        self._turn(line, phase)
 
     def count(self, phase: Phase) -> int:
         """How many jobs are in a phase."""
         return self._counts[phase]
+
+    def overview(self, title: str) -> Overview:
+        """All of it as it stands. What has not changed since the last time is not made again."""
+        now = self._clock()
+        while self._touched:
+            run = self._touched.popleft()
+            self._glances[run] = self._glance(self.lines[run], now)
+        running = (line for line in self.lines.values() if line.phase is Phase.RUNNING)
+        self._glances |= {line.job.id: self._glance(line, now) for line in running}
+        return Overview(
+            title=title,
+            jobs=self._glances,
+            job_seconds={run: self.job_seconds_left(run) for run, line in self.lines.items() if line.is_open},
+            elapsed_seconds=now - self._start,
+            num_slots=self._num_slots,
+            startup_seconds=0.0 if self._num_started else self._startup_seconds,
+        )
+
+    def _glance(self, line: Line, now: float) -> Glance:
+        job = line.job
+        return Glance(
+            id=job.id,
+            name=job.name,
+            label=job.label,
+            role=job.role.value,
+            phase=line.phase,
+            num_epochs=job.num_epochs,
+            num_epochs_done=line.num_epochs_done,
+            validation_accuracy=line.validation_accuracy,
+            best_accuracy=line.best_accuracy,
+            images_per_second=line.images_per_second,
+            epoch_seconds=line.epoch_seconds or line.estimated_epoch_seconds,
+            running_seconds=now - line.started_at if line.phase is Phase.RUNNING else None,
+            waits_for=(*job.parents, *self._plan.wishes.get(job.id, ())),
+            place=line.place,
+            note=line.note,
+        )
 
     def seconds_left(self) -> float:
         """Estimate for the whole sweep: the longest chain, or all work over the slots."""
@@ -165,3 +213,4 @@ class Board:
         self._counts[line.phase] -= 1
         self._counts[phase] += 1
         line.phase = phase
+        self._touched.append(line.job.id)

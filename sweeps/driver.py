@@ -94,8 +94,8 @@ def carry_out(
         return 0
     for data in sorted({decision.job.spec.data for decision in to_run.values()}):
         store.set_damaged_data_aside(data)
-    from sweeps.board import Phase
-    from sweeps.progress import BoardProgress, LiveTable
+    from analysis.overview import Phase
+    from sweeps.progress import BoardProgress, live_view
 
     keep_weights(store, sweep.plan, sweep.pretraining, sweep.request.teacher)
     models = [decision.job.spec.model for decision in to_run.values()]
@@ -122,18 +122,18 @@ def carry_out(
         for job in plan.logits:
             store.logits(job.id).write_request(job.request)
         board = _board(plan, unfinished, setup, request)
-        is_live = console.is_terminal and not request.quiet
-        if is_live:
-            stack.enter_context(LiveTable(board, console))
+        view = None if request.quiet else live_view(board, console, sweep.request.sweep)
+        if view is not None:
+            stack.enter_context(view)
         end = end_of(started, request.max_hours)
         limit = TimeLimit(end=end, clock=time.monotonic, seconds_left=board.measured_seconds_left)
-        progress = BoardProgress(board, silent if is_live else say)
+        progress = BoardProgress(board, say if view is None else silent)
         may_start, company = all_allow(room.allows, limit.allows), Company(leases=leases, say=say)
         execute = room.watching(Crowd(say).watching(execute))
         run_passes(plan, store, unfinished, setup, progress, execute, may_start, company=company)
     say(progress.summary())
     room.check()
-    waiting = sum(board.lines[job.id].phase is Phase.WAITING for job in plan.jobs)
+    waiting = sum(board.lines[job.id].phase in (Phase.WAITING, Phase.ELSEWHERE) for job in plan.jobs)
     return 0 if request.max_hours is None else waiting
 
 

@@ -26,6 +26,9 @@ from trainers.execution import Execution
 from trainers.space import disk_full, is_full, room_bytes
 from trainers.storage import Store
 
+FIGURES = ("epoch", "validation_accuracy", "epoch_seconds", "images_per_second")
+"""What a trial reports of an epoch, in the order in which the progress is told of it."""
+
 MAX_RETRIES = 2
 """Of a trial within a pass, after a fault of its machine; a job's own fault is not retried."""
 
@@ -66,6 +69,7 @@ class RunTrial(tune.Trainable):  # type: ignore[misc]  # ray ships no types for 
             "epoch": step.epoch,
             "validation_accuracy": step.validation_accuracy,
             "epoch_seconds": step.epoch_seconds,
+            "images_per_second": step.images_per_second,
         }
 
     def cleanup(self) -> None:
@@ -99,7 +103,7 @@ def run_with_tune(work: Pass) -> None:
     searcher = PlanSearcher(
         work.frontier(),
         work.on_start,
-        lambda run, result: work.on_epoch(run, result["epoch"], result["validation_accuracy"], result["epoch_seconds"]),
+        lambda run, result: work.on_epoch(run, *(result[figure] for figure in FIGURES)),
         work.on_end,
         lambda run: work.plan.tasks[run].shape,
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from analysis.words import format_seconds
+
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
@@ -36,12 +38,3 @@ class Forecasts:
         """In words: `estimated 4:10 at the start, 4:20 at 10 %; took 4:02`."""
         start, tenth = (format_seconds(self.seen_at(share * took)) for share in (0.0, 0.1))
         return f"estimated {start} at the start, {tenth} at 10 %; took {format_seconds(took)}"
-
-
-def format_seconds(seconds: float | None) -> str:
-    """`1:05:09`, `5:09`; `?` when unknown."""
-    if seconds is None:
-        return "?"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

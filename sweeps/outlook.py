@@ -7,9 +7,9 @@ import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from analysis.words import format_seconds
 from sweeps.admission import Ledger
 from sweeps.estimates import Estimates, History
-from sweeps.forecast import format_seconds
 from sweeps.passes import Setup
 from sweeps.plan import Plan
 from sweeps.request import ExecutionRequest

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from analysis.overview import Phase
 from sweeps.admission import Ledger
-from sweeps.board import Phase
 from sweeps.estimates import Estimates, Kind, Place, kind_of, kind_of_logits
 from sweeps.frontier import Claim, Frontier
 from sweeps.logits_job import LogitsJob
@@ -164,6 +164,8 @@ class Pass:
         """Take the lease of a job that could start, unless another driver has it, or has finished the job since."""
         if not self._leases.take(run):
             self.elsewhere.add(run)
+            holder = self._leases.holders([run]).get(run)
+            self._progress.elsewhere(run, f"another driver on {holder.place}" if holder else "another driver")
             return Claim.ELSEWHERE
         result = None if isinstance(self.plan.tasks[run], LogitsJob) else self.store.state(run).result
         if result is None:
@@ -181,9 +183,16 @@ class Pass:
         self._num_attempts_before[run] = len(self._attempts(run))
         self._progress.started(run)
 
-    def on_epoch(self, run: str, epoch: int, validation_accuracy: float | None, epoch_seconds: float) -> None:
+    def on_epoch(
+        self,
+        run: str,
+        epoch: int,
+        validation_accuracy: float | None,
+        epoch_seconds: float,
+        images_per_second: float | None = None,
+    ) -> None:
         """A job finished an epoch."""
-        self._progress.epoch(run, epoch, validation_accuracy, epoch_seconds)
+        self._progress.epoch(run, epoch, validation_accuracy, epoch_seconds, images_per_second)
 
     def on_end(self, run: str) -> bool:
         """Whether the job was done; tells the progress, and of a failure what it blocks."""

@@ -1,27 +1,28 @@
-"""What a person sees while a sweep runs: a live table on a terminal, one line per event elsewhere."""
+"""What a person sees while a sweep runs: a screen on a terminal or in a notebook, lines of events elsewhere."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
 
-from sweeps.board import Board, Line, Phase
-from sweeps.forecast import Forecasts, format_seconds
-from trainers.shown import one_line
-
-STYLES = {Phase.DONE: "green", Phase.RUNNING: "cyan", Phase.FAILED: "bold red", Phase.BLOCKED: "yellow"}
-
-URGENT_FIRST = (Phase.FAILED, Phase.RUNNING, Phase.BLOCKED, Phase.WAITING, Phase.DONE)
+from analysis.overview import Phase
+from analysis.screen import screen
+from analysis.words import format_seconds
+from sweeps.board import Board
+from sweeps.event_lines import EventLines, Weight
+from sweeps.forecast import Forecasts
+from sweeps.notebook import NotebookScreen
 
 FEW_JOBS, SECONDS_BETWEEN_FORECASTS = 500, 1.0
 """An estimate of the whole sweep looks at every job: for up to so many at every event, else so often."""
+
+MOST_SHARE = 0.05
+"""Of the time, that estimates and screens of thousands of jobs may take."""
 
 
 class Progress(Protocol):
@@ -30,7 +31,17 @@ class Progress(Protocol):
     def started(self, run: str) -> None:
         """A job was given its resources."""
 
-    def epoch(self, run: str, epoch: int, validation_accuracy: float | None, epoch_seconds: float) -> None:
+    def elsewhere(self, run: str, place: str) -> None:
+        """A job could start, but another driver, there, is at it."""
+
+    def epoch(
+        self,
+        run: str,
+        epoch: int,
+        validation_accuracy: float | None,
+        epoch_seconds: float,
+        images_per_second: float | None = None,
+    ) -> None:
         """A job finished an epoch."""
 
     def ended(self, run: str, phase: Phase, note: str) -> None:
@@ -38,55 +49,98 @@ class Progress(Protocol):
 
 
 class BoardProgress:
-    """Keeps a board up to date and shows every event through `show`; remembers what was foreseen of the whole sweep."""
+    """Keeps a board up to date and says events through `show`; remembers what was foreseen of the whole sweep."""
 
     def __init__(self, board: Board, show: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
-        self.board, self._show, self._clock, self._start = board, show, clock, clock()
-        self.forecasts = Forecasts()
+        self.board, self._clock, self._start = board, clock, clock()
+        self._lines = EventLines(show, clock)
+        self.forecasts, self._forecast_due = Forecasts(), 0.0
         self._foresee()
 
     def started(self, run: str) -> None:
         """A job was given its resources."""
         self.board.started(run)
-        self._say(run, "started")
+        self._say(run, Weight.STEP, "started", lambda: "started")
 
-    def epoch(self, run: str, epoch: int, validation_accuracy: float | None, epoch_seconds: float) -> None:
+    def elsewhere(self, run: str, place: str) -> None:
+        """A job could start, but another driver, there, is at it."""
+        self.board.elsewhere(run, place)
+        self._say(run, Weight.STEP, Phase.ELSEWHERE.value, lambda: f"left to {place}")
+
+    def epoch(
+        self,
+        run: str,
+        epoch: int,
+        validation_accuracy: float | None,
+        epoch_seconds: float,
+        images_per_second: float | None = None,
+    ) -> None:
         """A job finished an epoch."""
-        self.board.epoch(run, epoch, validation_accuracy, epoch_seconds)
-        left = format_seconds(self.board.job_seconds_left(run))
-        accuracy = "" if validation_accuracy is None else f", validation {validation_accuracy:.1%}"
-        self._say(run, f"epoch {epoch}/{self.board.lines[run].job.num_epochs}{accuracy}, {left} left")
+        self.board.epoch(run, epoch, validation_accuracy, epoch_seconds, images_per_second)
+        self._say(run, Weight.EPOCH, "epoch", lambda: self._epoch(run))
 
     def ended(self, run: str, phase: Phase, note: str) -> None:
         """A job is done, failed or blocked, and why."""
         self.board.ended(run, phase, note)
-        self._say(run, f"{phase.value} {note}".strip())
+        weight = Weight.FAILURE if phase is Phase.FAILED else Weight.STEP
+        self._say(run, weight, phase.value, lambda: f"{phase.value} {note}".strip())
 
     def summary(self) -> str:
-        """How good the estimates of the whole sweep were, now that it is over."""
+        """How good the estimates of the whole sweep were, now that it is over; first what was not said yet."""
+        self._lines.flush(self._totals)
         return self.forecasts.against(self._clock() - self._start)
 
-    def _foresee(self) -> float:
+    def _epoch(self, run: str) -> str:
+        line = self.board.lines[run]
+        accuracy = "" if line.validation_accuracy is None else f", validation {line.validation_accuracy:.1%}"
+        speed = "" if line.images_per_second is None else f", {line.images_per_second:,.0f} images/s"
+        left = format_seconds(self.board.job_seconds_left(run))
+        return f"epoch {line.num_epochs_done}/{line.job.num_epochs}{accuracy}{speed}, {left} left"
+
+    def _foresee(self) -> None:
+        """Where there are many jobs, a small share of the time goes into estimates."""
         elapsed, left = self._clock() - self._start, self.board.seconds_left()
         self.forecasts.add(elapsed, left)
-        return left
+        took = self._clock() - self._start - elapsed
+        is_many = len(self.board.lines) > FEW_JOBS
+        self._forecast_due = elapsed + (max(SECONDS_BETWEEN_FORECASTS, took / MOST_SHARE) if is_many else 0.0)
 
-    def _say(self, run: str, event: str) -> None:
-        elapsed = self._clock() - self._start
-        is_due = len(self.board.lines) <= FEW_JOBS or elapsed >= self.forecasts.last.at + SECONDS_BETWEEN_FORECASTS
-        left = self._foresee() if is_due else max(0.0, self.forecasts.last.total - elapsed)
+    def _say(self, run: str, weight: Weight, what: str, event: Callable[[], str]) -> None:
+        if self._clock() - self._start >= self._forecast_due:
+            self._foresee()
+        name = self.board.lines[run].job.name
+        self._lines.event(weight, what, lambda: f"{self._time()} {name}: {event()} {self._totals()}", self._totals)
+
+    def _time(self) -> str:
+        return f"[{format_seconds(self._clock() - self._start)}]"
+
+    def _totals(self) -> str:
+        left = max(0.0, self.forecasts.last.total - (self._clock() - self._start))
         done, total = self.board.count(Phase.DONE), len(self.board.lines)
-        self._show(
-            f"[{format_seconds(elapsed)}] {self.board.lines[run].job.name}: {event} "
-            f"({done}/{total} jobs done, sweep {format_seconds(left)} left)"
-        )
+        return f"({done}/{total} jobs done, sweep {format_seconds(left)} left)"
+
+
+class Screen:
+    """The board as a screen, made anew as often as a small share of the time allows."""
+
+    def __init__(self, board: Board, title: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._board, self._title, self._clock = board, title, clock
+        self._shown, self._size, self._due = Group(), (0, 0), 0.0
+
+    def render(self, width: int, height: int, is_last: bool = False) -> Group:
+        """What is shown now, in at most `height` lines; the last time as it really stands."""
+        begun = self._clock()
+        if is_last or begun >= self._due or self._size != (width, height):
+            self._shown, self._size = screen(self._board.overview(self._title), width, height), (width, height)
+            self._due = begun + (self._clock() - begun) / MOST_SHARE
+        return self._shown
 
 
 class LiveTable:
-    """The board as a table that a terminal redraws; use as a context manager."""
+    """The screen of a board on a terminal, which is redrawn; use as a context manager."""
 
-    def __init__(self, board: Board, console: Console) -> None:
-        self._board, self._console, self._start = board, console, time.monotonic()
+    def __init__(self, board: Board, console: Console, title: str = "sweep") -> None:
+        self._screen, self._console = Screen(board, title), console
         self._live = Live(console=console, get_renderable=self.render, refresh_per_second=2, transient=True)
 
     def __enter__(self) -> LiveTable:
@@ -97,50 +151,13 @@ class LiveTable:
         self._live.__exit__(None, None, None)
 
     def render(self) -> Group:
-        """The table and a line of totals; what is done and waiting is folded when there is no room."""
-        width, room = self._console.width, max(4, self._console.size.height - 6)
-        is_broken = any("\n" in shown_name(line.job.name, width) for line in self._board.lines.values())
-        lines = _most_interesting(list(self._board.lines.values()), room // 2 if is_broken else room)
-        table = Table(box=None, padding=(0, 1))
-        for title in ("job", "state", "epochs", "", "validation", "left"):
-            table.add_column(
-                title, no_wrap=title != "state", justify="left" if title in ("job", "state", "") else "right"
-            )
-        for line in lines:
-            table.add_row(*_cells(line, self._board.job_seconds_left(line.job.id), width))
-        failed = [line for line in self._board.lines.values() if line.phase is Phase.FAILED]
-        reasons = [Text(one_line(f"{line.job.name}: {line.note}"), style=STYLES[Phase.FAILED]) for line in failed[:3]]
-        return Group(table, *reasons, Text(self._totals(len(self._board.lines) - len(lines)), style="bold"))
-
-    def _totals(self, num_hidden: int) -> str:
-        counts = [f"{self._board.count(phase)} {phase.value}" for phase in Phase if self._board.count(phase)]
-        hidden = f" ({num_hidden} not shown)" if num_hidden else ""
-        elapsed = format_seconds(time.monotonic() - self._start)
-        return f"{', '.join(counts)}{hidden}; {elapsed} gone, about {format_seconds(self._board.seconds_left())} left"
+        """As large as the terminal."""
+        return self._screen.render(self._console.width, self._console.height - 1)
 
 
-def _most_interesting(lines: list[Line], most: int) -> list[Line]:
-    order = {phase: place for place, phase in enumerate(URGENT_FIRST)}
-    chosen = sorted(range(len(lines)), key=lambda index: order[lines[index].phase])[:most]
-    return [lines[index] for index in sorted(chosen)]
-
-
-def shown_name(name: str, width: int) -> str:
-    """A job's name for a table of this width: that of a grid's point on two lines where it would take half of it."""
-    name = one_line(name)
-    return name.replace("/", "/\n  ") if len(name) > width // 2 else name
-
-
-def _cells(line: Line, seconds_left: float | None, width: int) -> tuple[Text | ProgressBar, ...]:
-    epochs = line.job.num_epochs
-    done = epochs if line.phase is Phase.DONE else line.num_epochs_done
-    accuracy = "" if line.validation_accuracy is None else f"{line.validation_accuracy:.1%}"
-    left = format_seconds(seconds_left) if line.phase in (Phase.RUNNING, Phase.WAITING) else ""
-    return (
-        Text(shown_name(line.job.name, width)),
-        Text(line.phase.value, style=STYLES.get(line.phase, "dim")),
-        Text(f"{done}/{epochs}"),
-        ProgressBar(total=epochs, completed=done, width=12),
-        Text(accuracy),
-        Text(left),
-    )
+def live_view(board: Board, console: Console, title: str) -> AbstractContextManager[object] | None:
+    """What shows a board where something can be redrawn: a terminal, or a notebook; None elsewhere."""
+    if console.is_jupyter:
+        return NotebookScreen(Screen(board, title).render)
+    is_terminal = console.is_terminal and not console.is_dumb_terminal
+    return LiveTable(board, console, title) if is_terminal else None

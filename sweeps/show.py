@@ -9,12 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from analysis.words import format_seconds
 from sweeps.api import Planned
 from sweeps.budget import ROLES
-from sweeps.forecast import format_seconds
 from sweeps.labels import num_jobs
 from sweeps.plan import Decision
-from sweeps.progress import shown_name
 from sweeps.recipes import RECIPES
 from trainers import plugins
 from trainers.plugin_folder import read_folder, use
@@ -114,3 +113,9 @@ def show_list(plugin_folder: str | None) -> None:
     print("recipes (sweeps/recipes.py):")
     for name, recipe in RECIPES.items():
         print(f"  {name:16} {recipe.about}")
+
+
+def shown_name(name: str, width: int) -> str:
+    """A job's name for a table of this width: that of a grid's point on two lines where it would take half of it."""
+    name = one_line(name)
+    return name.replace("/", "/\n  ") if len(name) > width // 2 else name

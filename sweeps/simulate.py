@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from analysis.words import format_seconds
 from sweeps.estimates import Estimates, History
-from sweeps.forecast import format_seconds
 from sweeps.history import read_history
 from sweeps.outlook import tasks_of
 from sweeps.passes import Setup

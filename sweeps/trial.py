@@ -27,12 +27,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """An epoch of a job is over; only a training has a validation accuracy."""
+    """An epoch of a job is over; only a training has a validation accuracy and a speed."""
 
     epoch: int
     epoch_seconds: float
     is_last: bool
     validation_accuracy: float | None = None
+    images_per_second: float | None = None
 
 
 def run_task(store: Store, task: str, execution: Execution) -> Iterator[Step]:
@@ -62,6 +63,7 @@ def train(store: Store, run: str, execution: Execution) -> Iterator[Step]:
                 epoch_seconds=record.epoch_seconds,
                 is_last=record.epoch == spec.epochs,
                 validation_accuracy=record.validation_accuracy,
+                images_per_second=record.images_per_second,
             )
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from sweeps.board import Phase
+from analysis.overview import Phase
 from sweeps.company import Company
 from sweeps.passes import Pass, Setup, in_words, show_failure
 from sweeps.plan import Plan, Task

@@ -39,7 +39,8 @@ RUNNING = {f"sweeps.{name}" for name in ("searcher", "execute", "passes", "seria
 RUNNING |= {"sweeps.tries", "sweeps.progress", "sweeps.board", "sweeps.forecast", "sweeps.connect"}
 RUNNING |= {"sweeps.nodes", "sweeps.losses"}
 RUNNING |= {"sweeps.causes", "sweeps.space", "sweeps.memory", "sweeps.hanging"}
-RUNNING |= {"sweeps.company", "sweeps.report"}
+RUNNING |= {"sweeps.company", "sweeps.report", "sweeps.event_lines"}
+SHOWING = {"analysis.words", "analysis.overview", "analysis.screen", "sweeps.notebook"}
 TORCH, IMAGES = {"torch", "torchvision", "safetensors"}, {"numpy", "PIL", "pyarrow"}
 TABLES = {"pandas", "pyarrow", "numpy", "scipy", "rich", "plotly", "matplotlib"}
 
@@ -118,9 +119,10 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.resources": RECORDS,
     "sweeps.estimates": LANGUAGE | {"trainers.teacher_logits"},
     "sweeps.history": RECORDS | {"sweeps.estimates", "msgspec", "pyarrow"},
-    "sweeps.forecast": set(),
+    "sweeps.forecast": {"analysis.words"},
+    "sweeps.notebook": {"rich", "IPython"},
     "sweeps.company": {"sweeps.labels", "trainers.leases"},
-    "sweeps.board": LANGUAGE | {"sweeps.plan", "sweeps.estimates"},
+    "sweeps.board": LANGUAGE | {"sweeps.plan", "sweeps.estimates", "analysis.overview"},
     "sweeps.context": RECORDS | {"sweeps.labels", "sweeps.plan", "sweeps.recipes"},
     "sweeps.grid": RECORDS | {"sweeps.labels", "sweeps.plan", "sweeps.recipes", "sweeps.context"},
     "sweeps.request": RECORDS
@@ -133,7 +135,7 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.catalog.*": LANGUAGE | {"sweeps.plan", "sweeps.recipes", "sweeps.context"},
     "sweeps.jobs": RECORDS | {"sweeps.plan", "sweeps.context"},
     # layer 8: running it
-    **{name: RECORDS | PLANNING | RUNNING | {"rich"} for name in RUNNING},
+    **{name: RECORDS | PLANNING | RUNNING | SHOWING | {"rich"} for name in RUNNING},
     "sweeps.sweep": RECORDS | PLANNING | RUNNING | {"trainers.images", "trainers.prepare"},
     "sweeps.report": {"trainers.storage"},
     "sweeps.weights": RECORDS | {"sweeps.labels", "sweeps.plan", "sweeps.pretraining", "trainers.pretrained"},
@@ -142,7 +144,7 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.trial": RECORDS
     | {"sweeps.causes", "sweeps.hanging"}
     | {"trainers.execution", "trainers.loop", "trainers.teaching"},
-    "sweeps.passes": RECORDS | PLANNING | {"sweeps.progress", "sweeps.board", "trainers.execution"},
+    "sweeps.passes": RECORDS | PLANNING | {"sweeps.progress", "analysis.overview", "trainers.execution"},
     "sweeps.serial": RECORDS | PLANNING | RUNNING | {"torch"},
     "sweeps.searcher": RECORDS | PLANNING | {"ray"},
     "sweeps.probe": RECORDS,
@@ -155,11 +157,11 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.arguments": WORDS,
     "sweeps.allocator": set(),
     "sweeps.simulation": {"sweeps.admission", "sweeps.frontier", "sweeps.graph", "sweeps.resources"},
-    "sweeps.outlook": RECORDS | PLANNING | {"sweeps.simulation", "sweeps.passes", "sweeps.forecast"},
+    "sweeps.outlook": RECORDS | PLANNING | {"sweeps.simulation", "sweeps.passes", "analysis.words"},
     "sweeps.replay": RECORDS | {"sweeps.simulation", "sweeps.resources"},
     "sweeps.simulate": RECORDS
     | PLANNING
-    | {"sweeps.simulation", "sweeps.replay", "sweeps.passes", "sweeps.forecast", "sweeps.sweep", "trainers.prepare"}
+    | {"sweeps.simulation", "sweeps.replay", "sweeps.passes", "analysis.words", "sweeps.sweep", "trainers.prepare"}
     | {"sweeps.outlook"},
     # layer 6': what came out
     "analysis.*": RECORDS | TABLES | {"analysis", "msgspec"},
@@ -171,12 +173,15 @@ ALLOWED: dict[str, set[str]] = {
     # layer 9
     "sweeps.budget": RECORDS | {"sweeps.plan", "trainers.measure"},
     "sweeps.counting": LANGUAGE | {"trainers.plugin_folder", "trainers.processes", "trainers.measure"},
-    "sweeps.driver": RECORDS | PLANNING | RUNNING | {"sweeps.allocator", "sweeps.counting", "rich"},
+    "sweeps.driver": RECORDS
+    | PLANNING
+    | RUNNING
+    | {"analysis.overview", "sweeps.allocator", "sweeps.counting", "rich"},
     "sweeps.api": RECORDS
     | PLANNING
     | RUNNING
     | {"sweeps.budget", "sweeps.driver", "sweeps.outlook", "analysis", "rich", "pandas"},
-    "sweeps.show": RECORDS | PLANNING | {"sweeps.api", "sweeps.budget", "sweeps.progress", "sweeps.forecast", "rich"},
+    "sweeps.show": RECORDS | PLANNING | {"sweeps.api", "sweeps.budget", "analysis.words", "rich"},
     "sweeps.run_all": WORDS
     | {"trainers.space"}
     | {"sweeps.allocator", "sweeps.arguments", "sweeps.labels", "sweeps.api", "sweeps.show", "analysis", "rich"},

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sweeps.board import Phase
+from analysis.overview import Phase
 from sweeps.company import Company, whom
 from sweeps.passes import Pass, Setup
 from sweeps.plan import Decision, Plan, Task, make_plan
@@ -42,7 +42,10 @@ class Told:
     def started(self, run: str) -> None:
         self.events.append((run, "started"))
 
-    def epoch(self, run: str, epoch: int, validation_accuracy: float | None, epoch_seconds: float) -> None:
+    def elsewhere(self, run: str, place: str) -> None:
+        pass
+
+    def epoch(self, run: str, epoch: int, *figures: float | None) -> None:
         pass
 
     def ended(self, run: str, phase: Phase, note: str) -> None:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.overview import Phase
 from sweeps import driver
-from sweeps.board import Phase
 from sweeps.passes import Pass, Setup
 from sweeps.plan import Plan, make_plan
 from sweeps.resources import Resources, default_resources
@@ -31,7 +31,10 @@ class Told:
     def started(self, run: str) -> None:
         self.phases[run] = Phase.RUNNING
 
-    def epoch(self, run: str, epoch: int, validation_accuracy: float | None, epoch_seconds: float) -> None:
+    def elsewhere(self, run: str, place: str) -> None:
+        pass
+
+    def epoch(self, run: str, epoch: int, *figures: float | None) -> None:
         pass
 
     def ended(self, run: str, phase: Phase, note: str) -> None:

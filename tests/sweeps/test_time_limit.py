@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from analysis.overview import Phase
 from sweeps.admission import Ledger
-from sweeps.board import Board, Phase
+from sweeps.board import Board
 from sweeps.estimates import kind_of
 from sweeps.frontier import Frontier
 from sweeps.plan import Job, make_plan
