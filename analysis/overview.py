@@ -33,7 +33,8 @@ class Glance:
     """One job as it stands. What is not known is None; accuracies are fractions.
 
     `waits_for` are the ids of all that must have ended first, done or not; `place` is where, or by whom, it is done;
-    `note` says why it failed, or what blocks it. `epoch_seconds` may be an estimate.
+    `note` says why it failed, or what blocks it. `epoch_seconds` may be an estimate. What waits for a job that
+    `is_optional` can do without.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Glance:
     waits_for: tuple[str, ...] = ()
     place: str = ""
     note: str = ""
+    is_optional: bool = False
 
     @property
     def kind(self) -> str:

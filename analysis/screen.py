@@ -139,7 +139,9 @@ def _held(overview: Overview, heads: Sequence[Glance], width: int) -> Line:
 
 def _holder(heads: Sequence[Glance], width: int) -> str:
     if len(heads) == 1:
-        state = "ready" if heads[0].phase is Phase.WAITING else percent(heads[0].share_done)
+        share = percent(heads[0].share_done)
+        is_new = not heads[0].num_epochs_done
+        state = share if heads[0].phase is not Phase.WAITING else "ready" if is_new else f"{share}, ready"
         return f"{shortened(heads[0].name, width // 3)} ({state})"
     at_work = sum(head.phase is not Phase.WAITING for head in heads)
     state = f"{at_work:,} started" if at_work else "ready"

@@ -21,7 +21,7 @@ RECORDS |= {"trainers.remote", "trainers.cache"}
 RECORDS |= {"trainers.locks", "trainers.processes", "trainers.storage", "trainers.removal"}
 RECORDS |= {"trainers.teacher_logits", "trainers.logits_folder", "trainers.loaded"}
 RECORDS |= {"trainers.space", "trainers.find_run", "trainers.find_plugins", "trainers.titles"}
-RECORDS |= {"trainers.whereabouts", "trainers.leases", "trainers.heartbeat"}
+RECORDS |= {"trainers.whereabouts", "trainers.leases", "trainers.heartbeat", "trainers.snapshot"}
 TRAINING = {
     f"trainers.{name}"
     for name in (
@@ -59,6 +59,7 @@ ALLOWED: dict[str, set[str]] = {
     "trainers.plugin_folder": LANGUAGE,
     "trainers.result": LANGUAGE | {"numpy", "pyarrow"},
     "trainers.remote": WORDS | {"trainers.bucket"},
+    "trainers.snapshot": {"trainers.remote"},
     "trainers.bucket": WORDS | {"trainers.remote", "obstore"},
     "trainers.space": WORDS | {"trainers.remote"},
     "trainers.files": LANGUAGE | {"trainers.result", "trainers.remote", "trainers.space", "msgspec"},

@@ -59,7 +59,7 @@ __all__ = ["CURVES", "LOG", "PREDICTIONS", "WEIGHTS", "Attempt", "Store", "now",
 class Store:
     """A folder that holds everything the project writes; opening checks it, and the constructor does nothing."""
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Place) -> None:
         self.root = place_of(root)
         self._runs = self.root / "runs"
         self._data, self._weights = DataStore(self.root / "data"), KeptWeights(self.root / "weights")
@@ -146,9 +146,10 @@ class Store:
 
     def has_result(self, run: str) -> bool:
         """Whether any attempt has finished a run; cheap, and says nothing of whether the result can be trusted."""
-        return exists(self._result_file(run))
+        return exists(self.result_file(run))
 
-    def _result_file(self, run: str) -> Place:
+    def result_file(self, run: str) -> Place:
+        """Where a finished run's result is."""
         return self._runs / f"{run}/result.json"
 
     def result(self, run: str) -> Result | None:
@@ -161,7 +162,7 @@ class Store:
 
     def result_and_curves(self, run: str) -> tuple[Result, bytes] | None:
         """`result`, with the content of its curves (empty where nothing was trained), which was read to check them."""
-        file = self._result_file(run)
+        file = self.result_file(run)
         if not exists(file):
             return None
         result = decode(file, Result)
@@ -204,7 +205,7 @@ class Store:
 
         Only the result `made_by` an attempt, if that is given: another one is newer than what the caller has seen.
         """
-        file = self._result_file(run)
+        file = self.result_file(run)
         if made_by is not None and self._is_by_another(file, made_by):
             return
         if exists(file):
