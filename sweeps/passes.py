@@ -16,7 +16,7 @@ from sweeps.resources import Resources
 from sweeps.time_limit import always
 from trainers.errors import ResourceError
 from trainers.execution import Execution
-from trainers.leases import Alone, Leasing
+from trainers.leases import FAULTS, Alone, Leasing
 from trainers.result import Cause, Failure, Result
 from trainers.space import is_full, room_bytes
 from trainers.spec import Role
@@ -164,8 +164,7 @@ class Pass:
         """Take the lease of a job that could start, unless another driver has it, or has finished the job since."""
         if not self._leases.take(run):
             self.elsewhere.add(run)
-            holder = self._leases.holders([run]).get(run)
-            self._progress.elsewhere(run, f"another driver on {holder.place}" if holder else "another driver")
+            self._progress.elsewhere(run, self._whereabouts(run))
             return Claim.ELSEWHERE
         result = None if isinstance(self.plan.tasks[run], LogitsJob) else self.store.state(run).result
         if result is None:
@@ -174,6 +173,14 @@ class Pass:
         self._progress.ended(run, Phase.DONE, f"by another driver: {in_words(result)}")
         self.done.add(run)
         return Claim.DONE
+
+    def _whereabouts(self, run: str) -> str:
+        """Who is at a job of another driver, as far as the store can be asked."""
+        try:
+            holder = self._leases.holders([run]).get(run)
+        except FAULTS:
+            holder = None
+        return f"another driver on {holder.place}" if holder else "another driver"
 
     def on_start(self, run: str) -> None:
         """A job was given its resources."""
