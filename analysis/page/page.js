@@ -196,9 +196,14 @@ function detail(run, width) {
   }
   cell.append(list);
   const spec = data.specs[run.group_id];
-  if (spec) cell.append(folded("Spec (the other seeds of its group differ by the seeds alone)", JSON.stringify(spec, null, 1)));
+  if (spec) cell.append(folded("Spec (the other seeds of its group differ by the seeds alone)", jsonText(spec)));
   row.append(cell);
   return row;
+}
+// Marks that act, such as those that turn the direction of writing, are shown by their numbers
+function jsonText(value) {
+  const shown = (mark) => (mark === "\n" ? mark : `\\u{${mark.codePointAt(0).toString(16)}}`);
+  return JSON.stringify(value, null, 1).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, shown);
 }
 function folded(title, text) {
   const made = make("details");
