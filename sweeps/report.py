@@ -1,7 +1,7 @@
 """The page of a sweep, `report/index.html`: written when the sweep ends, and now and then while it runs.
 
 A process of its own writes it, so that nothing of what draws charts is loaded here, and nothing that goes wrong there
-matters to the sweep. While the sweep runs, that process has the lowest priority, and little of the time.
+matters to the sweep. While the sweep runs, that process has a low priority, and little of the time.
 """
 
 from __future__ import annotations
