@@ -8,7 +8,7 @@ Files are written without waiting for the disk.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -75,12 +75,15 @@ class SyntheticRun:
     job: PlannedJob
 
 
-def make_store(root: Path, num_runs: int) -> Store:
-    """A new store of so many runs, in plans of at most 11,000 jobs, and the latest plan of all of them."""
+def make_store(root: Path, num_runs: int, *, num_epochs: int = NUM_EPOCHS, predictions: Sequence[bytes] = ()) -> Store:
+    """A new store of so many runs, in plans of at most 11,000 jobs, and the latest plan of all of them.
+
+    Runs take the given files of predictions in turn; without any, they have some that nobody can read.
+    """
     store = Store(root).open()
     jobs: list[PlannedJob] = []
-    for made in _runs(num_runs):
-        write_run(store, made, len(jobs))
+    for made in _runs(num_runs, replace(_BASE, epochs=num_epochs)):
+        write_run(store, made, len(jobs), predictions[len(jobs) % len(predictions)] if predictions else None)
         jobs.append(made.job)
     for number, start in enumerate(range(0, num_runs, JOBS_PER_PLAN)):
         _write_plan(store, f"part{number:08d}", jobs[start : start + JOBS_PER_PLAN], day=number + 1)
@@ -98,10 +101,10 @@ def add_runs(store: Store, number: int, first_seed: int = 1_000_000) -> None:
     _write_plan(store, f"new{first_seed:09d}", jobs, day=27)
 
 
-def _runs(num_runs: int) -> Iterator[SyntheticRun]:
+def _runs(num_runs: int, base: RunSpec) -> Iterator[SyntheticRun]:
     num_reports = num_runs // 2
     made = 0
-    for runs, limit in ((_reports(), num_reports), (_grid(), num_runs)):
+    for runs, limit in ((_reports(base), num_reports), (_grid(base), num_runs)):
         for run in runs:
             if made >= limit:
                 break
@@ -109,26 +112,28 @@ def _runs(num_runs: int) -> Iterator[SyntheticRun]:
             yield run
 
 
-def _reports() -> Iterator[SyntheticRun]:
+def _reports(base: RunSpec) -> Iterator[SyntheticRun]:
     """Plans of one recipe and many seeds; the next plan has another learning rate."""
     for plan in range(1_000_000):
         lr = 1e-3 / (1 + plan)
         for seed in range(JOBS_PER_PLAN // 4):
-            yield from _family(seed, lr, (("kd", {"temperature": 20.0}), ("attention", {"weight": 1000.0})))
+            yield from _family(base, seed, lr, (("kd", {"temperature": 20.0}), ("attention", {"weight": 1000.0})))
 
 
-def _grid() -> Iterator[SyntheticRun]:
+def _grid(base: RunSpec) -> Iterator[SyntheticRun]:
     """Five seeds of students over temperatures and weights; one teacher and one scratch student per seed and row."""
     for row in range(1_000_000):
         lr, temperature = 5e-4 / (1 + row // 100), 1.0 + row % 100
         for seed in range(SEEDS_PER_POINT):
             points = (("kd", {"temperature": temperature, "kd_weight": (1 + index) / 100}) for index in range(99))
-            yield from _family(seed, lr, tuple(points))
+            yield from _family(base, seed, lr, tuple(points))
 
 
-def _family(seed: int, lr: float, losses: tuple[tuple[str, dict[str, Any]], ...]) -> Iterator[SyntheticRun]:
-    base = replace(_BASE, seed=seed, view_seed=seed, optimizer=replace(_BASE.optimizer, lr=lr))
-    teacher = replace(base, model=replace(_BASE.model, name="resnet18"))
+def _family(
+    base: RunSpec, seed: int, lr: float, losses: tuple[tuple[str, dict[str, Any]], ...]
+) -> Iterator[SyntheticRun]:
+    base = replace(base, seed=seed, view_seed=seed, optimizer=replace(base.optimizer, lr=lr))
+    teacher = replace(base, model=replace(base.model, name="resnet18"))
     yield _made("teacher_scratch", Role.TEACHER, teacher)
     yield _made("student_scratch", Role.STUDENT, base)
     for name, args in losses:
@@ -143,7 +148,7 @@ def _made(label: str, role: Role, spec: RunSpec) -> SyntheticRun:
     return SyntheticRun(spec=spec, job=PlannedJob(**ids, label=label, role=role, seed=spec.seed, parents=parents))
 
 
-def write_run(store: Store, made: SyntheticRun, index: int) -> None:
+def write_run(store: Store, made: SyntheticRun, index: int, predictions: bytes | None = None) -> None:
     """All files of a finished run; every 200th failed, and the one after it was interrupted after its first epoch."""
     run = made.job.run_id
     folder = store.run_folder(run)
@@ -158,9 +163,10 @@ def write_run(store: Store, made: SyntheticRun, index: int) -> None:
         (attempt.folder / "failure.json").write_bytes(_record(msgspec.to_builtins(failure)))
         return
     is_interrupted = index % ONE_FAILED_IN == ONE_FAILED_IN - 1
-    curves = [_epoch(number, run) for number in range(1, 2 if is_interrupted else NUM_EPOCHS + 1)]
+    num_epochs = made.spec.epochs
+    curves = [_epoch(number, run, num_epochs) for number in range(1, 2 if is_interrupted else num_epochs + 1)]
     lines = "".join(canonical_json(msgspec.to_builtins(record)) + "\n" for record in curves).encode()
-    contents = {CURVES: lines, WEIGHTS: run.encode(), PREDICTIONS: run[::-1].encode()}
+    contents = {CURVES: lines, WEIGHTS: run.encode(), PREDICTIONS: predictions or run[::-1].encode()}
     for name, content in contents.items():
         if name == CURVES or not is_interrupted:
             (attempt.folder / name).write_bytes(content)
@@ -169,7 +175,7 @@ def write_run(store: Store, made: SyntheticRun, index: int) -> None:
         (folder / "result.json").write_bytes(_record(msgspec.to_builtins(result)))
 
 
-def _epoch(epoch: int, run: str) -> EpochRecord:
+def _epoch(epoch: int, run: str, num_epochs: int) -> EpochRecord:
     """Numbers that look measured: a run's own offset, and better with every epoch."""
     offset = int(run[:6], 16) / 16**6 / 10
     return EpochRecord(
@@ -178,7 +184,7 @@ def _epoch(epoch: int, run: str) -> EpochRecord:
         loss_parts={"hard": 1 / epoch + offset, "soft": offset},
         train_accuracy=0.5 + offset,
         validation_loss=1.5 + offset,
-        validation_accuracy=0.5 + epoch / 10 + offset,
+        validation_accuracy=0.5 + 0.3 * epoch / num_epochs + offset,
         learning_rate=1e-3 / epoch,
         images_per_second=250 + offset,
         epoch_seconds=4 + offset,
@@ -195,7 +201,7 @@ def _result(made: SyntheticRun, token: str, accuracy: float, contents: dict[str,
         attempt=token,
         data_name="food11",
         initialized_from="random",
-        best_epoch=NUM_EPOCHS,
+        best_epoch=made.spec.epochs,
         best_validation_accuracy=accuracy,
         last_validation_accuracy=accuracy,
         test_accuracy=accuracy - 0.01,
