@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -112,10 +113,20 @@ class Lab:
 
     store: Store
 
-    def finish(self, spec: RunSpec, validation: float = 0.8, *, predictions: bytes = b"", **changes: Any) -> str:
-        attempt = self.begin(spec, num_epochs=2)
+    def finish(
+        self,
+        spec: RunSpec,
+        validation: float = 0.8,
+        *,
+        curves: Sequence[EpochRecord] | None = None,
+        predictions: bytes = b"",
+        **changes: Any,
+    ) -> str:
+        """A result with two epochs and without predictions, unless they are given."""
+        host = changes.get("environment", ENVIRONMENT).host
+        attempt = self.begin(spec, num_epochs=0, host=host, started_at=changes.get("started_at", RESULT.started_at))
         files = {
-            CURVES: attempt.write_curves([make_epoch(1), make_epoch(2, validation)]),
+            CURVES: attempt.write_curves(curves or [make_epoch(1), make_epoch(2, validation)]),
             WEIGHTS: attempt.write_file(WEIGHTS, b"weights"),
         }
         if predictions:
@@ -131,13 +142,13 @@ class Lab:
         attempt.write_failure(Failure(reason=reason, is_permanent=True, log_path=log, failed_at=moment))
         return run_id(spec)
 
-    def begin(self, spec: RunSpec, num_epochs: int) -> Attempt:
+    def begin(
+        self, spec: RunSpec, num_epochs: int, *, host: str = "box", started_at: str = RESULT.started_at
+    ) -> Attempt:
         """An attempt that is still running, or was interrupted."""
         self.store.write_spec(spec)
         attempt = self.store.begin_attempt(run_id(spec))
-        attempt.write_started(
-            Started(host="box", pid=1, started_at="2026-01-01T00:00:00.000+00:00", resumed_from_epoch=0)
-        )
+        attempt.write_started(Started(host=host, pid=1, started_at=started_at, resumed_from_epoch=0))
         if num_epochs:
             attempt.write_curves(make_epoch(epoch) for epoch in range(1, num_epochs + 1))
         return attempt
