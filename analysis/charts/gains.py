@@ -19,7 +19,7 @@ def gains() -> alt.LayerChart | alt.FacetChart:
     student = alt.Y("student:N", title=None, sort=None, axis=alt.Axis(labelLimit=200))
     offset = alt.YOffset("split:N", sort=["validation", "test"])
     axis = alt.Axis(labelExpr="format(100 * datum.value, '+.1~f')")
-    gain = alt.X("gain:Q", title="gain over the scratch twin, points of accuracy", axis=axis)
+    gain = alt.X("gain:Q", title="gain in points of accuracy", axis=axis)
     split = alt.Color("split:N", sort=["validation", "test"])
     tips = [alt.Tooltip(f"{name}:N") for name in ("student", "teacher", "split", "n")]
     tips += [alt.Tooltip(f"{name}:Q", format="+.2%") for name in ("gain", "low", "high")]
