@@ -43,6 +43,8 @@ class Seen:
     lost: int = 0
     repeated: int = 0
     seconds_left_running: list[float] = field(default_factory=list)
+    relatives: list[psutil.Process] = field(default_factory=list)
+    """What killed drivers had started."""
     commands: int = 0
     said: str = ""
 
@@ -100,6 +102,14 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
+def may_write(process: psutil.Process) -> bool:
+    """Whether it lives and is none of Ray's two agents, which notice after a minute that their raylet is gone."""
+    try:
+        return is_alive(process) and not process.name().endswith("Agent")
+    except psutil.NoSuchProcess:
+        return False
+
+
 def wait_until(probe: Callable[[], Any], what: str) -> float:
     """How many seconds it took."""
     start = time.monotonic()
@@ -141,7 +151,7 @@ def sweeps(tiny: Any, tmp_path: Path) -> Iterator[Callable[[int], Sweep]]:
 
 
 def kill_driver(sweep: Sweep, process: subprocess.Popen[str], draw: random.Random, seen: Seen) -> None:
-    """At a random moment after an epoch was done, with all its processes or alone; nothing is left running then."""
+    """At a random moment after an epoch was done, with all its processes or alone; what it started goes as well."""
     before, pause = sweep.num_epochs(), draw.uniform(0, 0.5)
     wait_until(lambda: process.poll() is not None or sweep.num_epochs() > before, "no epoch was trained")
     time.sleep(pause)
@@ -154,9 +164,9 @@ def kill_driver(sweep: Sweep, process: subprocess.Popen[str], draw: random.Rando
     for relative in relatives if draw.random() < 0.5 else ():
         with suppress(psutil.NoSuchProcess):
             relative.kill()
-    seen.seconds_left_running.append(
-        wait_until(lambda: not any(map(is_alive, relatives)), "what a killed driver had started")
-    )
+    left = wait_until(lambda: not any(map(may_write, relatives)), "what a killed driver had started")
+    seen.seconds_left_running.append(left)
+    seen.relatives += relatives
 
 
 def kill_worker(sweep: Sweep, process: subprocess.Popen[str], draw: random.Random, seen: Seen) -> None:
@@ -183,6 +193,7 @@ def disturbed(sweep: Sweep, kill: Callable[..., None], number: int, draw: random
         code = process.wait(SECONDS)
         if code == 0:
             break
+    wait_until(lambda: not any(map(is_alive, seen.relatives)), "an agent of Ray")
     final = sweep.results()
     seen.lost += sum(final.get(file) != content for file, content in results.items())
     seen.said += sweep.said()
@@ -206,7 +217,7 @@ def test_kills_at_random_moments_lose_nothing_and_repeat_little(
         total.seconds_left_running += seen.seconds_left_running
         if total.kills >= number:
             break
-    left = f"; left running {max(total.seconds_left_running):.0f} s at most" if total.seconds_left_running else ""
+    left = f"; trials went on for {max(total.seconds_left_running):.0f} s at most" if total.seconds_left_running else ""
     inject(
         fault=f"random SIGKILL of a {kill.__name__.removeprefix('kill_')} under Ray",
         times=total.kills,
