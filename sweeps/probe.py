@@ -20,7 +20,7 @@ PACKAGES = (
     *("torch", "torchvision", "ray", "numpy", "pandas", "pyarrow", "pillow", "scipy"),
     *("msgspec", "safetensors", "rich", "obstore"),
 )
-"""What pyproject.toml asks for, but for what draws the page, which nodes never do; a missing one ends a job in its middle."""
+"""What pyproject.toml asks for, but for what draws the page, which no node does; a missing one ends a job halfway."""
 
 ALIKE = ("torch", "torchvision")
 """Their versions change numbers, which must not depend on where a job was placed."""
