@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     import altair as alt
     import pandas as pd
 
-MOST_CURVES = 12
-"""Small charts at once: the first groups of the ranking."""
-
 
 def open_store(root: str | Path, *, refresh: bool = False) -> OpenedStore:
     """Read-only where the tables are there; StoreError if there is no store, PlanError if nothing can be ranked."""
@@ -97,22 +94,15 @@ class OpenedStore:
         return chart
 
     def _curve_rows(self) -> Iterator[Row]:
-        from analysis.charts.curves import BEST, TRAIN, VALIDATION
+        from analysis.page.figures import MOST_CURVES, curve_rows
         from analysis.page.learning import learning_curves
 
-        names = {row["group_id"]: row["label"] for row in table_rows(self._tables["ranking"], ("group_id", "label"))}
-        order = {group: place for place, group in enumerate(list(names)[:MOST_CURVES])}
+        groups = table_rows(self._tables["ranking"], ("group_id", "label"))[:MOST_CURVES]
+        names = {row["group_id"]: row["label"] or row["group_id"] for row in groups}
+        order = {group: place for place, group in enumerate(names)}
         runs = [row for row in table_rows(self._tables["runs"]) if row["group_id"] in order]
         runs.sort(key=lambda run: order[run["group_id"]])
-        for curve in learning_curves(self._tables["curves"], runs):
-            name = names[curve["group_id"]] or curve["group_id"]
-            for part, key in ((TRAIN, "train"), (VALIDATION, "validation")):
-                for epoch, mean, low, high in zip(
-                    curve["epochs"], curve[key], curve[f"{key}_low"], curve[f"{key}_high"], strict=True
-                ):
-                    yield {"name": name, "part": part, "epoch": epoch, "accuracy": mean, "low": low, "high": high}
-            for epoch, accuracy in curve["best"]:
-                yield {"name": name, "part": BEST, "epoch": epoch, "accuracy": accuracy}
+        return curve_rows(learning_curves(self._tables["curves"], runs), names)
 
     def __repr__(self) -> str:
         num_groups = self._tables["ranking"].num_rows

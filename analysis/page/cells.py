@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.cells import duration_text, interval_text, number_text, percent_text
 from analysis.page.answer import megabytes, name_of
 from analysis.page.render import clean
 from analysis.tables import Row
@@ -35,16 +36,18 @@ COLUMNS = (
     Column(
         name="validation %",
         about="best over epochs, mean over seeds",
-        text=lambda row: interval(row, "validation_accuracy"),
+        text=lambda row: interval_text(row, "validation_accuracy"),
         value="validation_accuracy_mean",
     ),
     Column(
         name="test %",
         about="read once; chooses nothing",
-        text=lambda row: interval(row, "test_accuracy"),
+        text=lambda row: interval_text(row, "test_accuracy"),
         value="test_accuracy_mean",
     ),
-    Column(name="parameters", about="of the network", text=lambda row: number(row["num_params"]), value="num_params"),
+    Column(
+        name="parameters", about="of the network", text=lambda row: number_text(row["num_params"]), value="num_params"
+    ),
     Column(name="size", about="of the weights, float32", text=lambda row: size(row["size_bytes"]), value="size_bytes"),
     Column(
         name="MACs",
@@ -61,7 +64,7 @@ COLUMNS = (
     Column(
         name="train time",
         about="mean over seeds",
-        text=lambda row: duration(row["train_seconds_mean"]),
+        text=lambda row: duration_text(row["train_seconds_mean"]),
         value="train_seconds_mean",
     ),
     Column(
@@ -116,10 +119,10 @@ def run_rows(runs: Sequence[Row], ranking: Sequence[Row]) -> list[Row]:
             "group_index": index.get(run["group_id"], ""),
             "name": run_name(run),
             "status": run["status"],
-            "validation": accuracy(run["best_validation_accuracy"]),
-            "test": accuracy(run["test_accuracy"]),
+            "validation": percent_text(run["best_validation_accuracy"]),
+            "test": percent_text(run["test_accuracy"]),
             "best_epoch": "" if run["best_epoch"] is None else f"{run['best_epoch']} of {run['epochs']}",
-            "time": duration(run["train_seconds"]),
+            "time": duration_text(run["train_seconds"]),
             "speed": "" if run["images_per_second"] is None else f"{run['images_per_second']:,.0f}",
             "host": run["host"],
         }
@@ -140,23 +143,6 @@ def rank_text(row: Row) -> str:
     return str(row["rank"]) if low is None else f"{row['rank']} ({low}-{high})"
 
 
-def interval(row: Row, name: str) -> str:
-    """`80.09 ±0.42`, without the second part where no spread is known."""
-    low, high = row[f"{name}_low"], row[f"{name}_high"]
-    mean = accuracy(row[f"{name}_mean"])
-    return mean if low is None else f"{mean} ±{100 * (high - low) / 2:.2f}"
-
-
-def accuracy(value: float | None) -> str:
-    """In percent, without the sign."""
-    return "" if value is None else f"{100 * value:.2f}"
-
-
-def number(value: int | None) -> str:
-    """With commas."""
-    return "" if value is None else f"{value:,}"
-
-
 def size(value: int | None) -> str:
     """In kB or MB."""
     return "" if value is None else megabytes(value)
@@ -165,14 +151,6 @@ def size(value: int | None) -> str:
 def milliseconds(seconds: float | None) -> str:
     """With its unit."""
     return "" if seconds is None else f"{1000 * seconds:.2f} ms"
-
-
-def duration(seconds: float | None) -> str:
-    """`12.3 s`, `4.5 min`, `1.2 h`."""
-    if seconds is None:
-        return ""
-    unit, length = next(((u, s) for u, s in (("h", 3600), ("min", 60)) if seconds >= s), ("s", 1))
-    return f"{seconds / length:.1f} {unit}"
 
 
 def missing(row: Row) -> str:

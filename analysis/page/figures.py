@@ -71,7 +71,7 @@ def chart_rows(data: Mapping[str, Any]) -> dict[str, list[Row]]:
         **paretos,
         "gains": list(_gains(rows_of(data["gains"]))),
         "classes": rows_of(data["classes"]),
-        "curves": list(_curves(data["curves"], rows_of(data["ranking"]))),
+        "curves": list(curve_rows(data["curves"], _names(rows_of(data["ranking"])))),
         "timeline": rows_of(data["attempts"]),
     }
 
@@ -90,8 +90,12 @@ def _gains(gains: Sequence[Row]) -> Iterator[Row]:
                 yield {**names, "gain": mean, "low": low, "high": high}
 
 
-def _curves(curves: Sequence[Row], ranking: Sequence[Row]) -> Iterator[Row]:
-    names = {row["group_id"]: row["label"] or row["group_id"] for row in ranking}
+def _names(ranking: Sequence[Row]) -> dict[str, str]:
+    return {row["group_id"]: row["label"] or row["group_id"] for row in ranking}
+
+
+def curve_rows(curves: Sequence[Row], names: Mapping[str, str]) -> Iterator[Row]:
+    """Rows for the chart of the first groups; `names` are those of groups by id."""
     for curve in curves[:MOST_CURVES]:
         name = names.get(curve["group_id"], curve["group_id"])
         for part, key in ((TRAIN, "train"), (VALIDATION, "validation")):

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from analysis.page.cells import duration, run_name
+from analysis.cells import duration_text
+from analysis.page.cells import run_name
 from analysis.page.timeline import Span, critical_path, spans, utilisation, work_seconds
 from analysis.tables import Row
 from trainers.result import PlanRecord
@@ -70,11 +71,11 @@ def _text(found: Sequence[Span], path: Sequence[str]) -> str:
     work = work_seconds(found)
     on_path, busy = sum(work[run] for run in path), sum(work.values())
     return (
-        f"{duration(busy)} of work in {duration(whole)} from the first start to the last end. However many machines "
-        f"there are, it takes {duration(on_path)}: the critical path."
+        f"{duration_text(busy)} of work in {duration_text(whole)} from the first start to the last end. However many "
+        f"machines there are, it takes {duration_text(on_path)}: the critical path."
     )
 
 
 def _host(row: Row) -> dict[str, Any]:
     used = "" if row["share"] is None else f"{100 * row['share']:.0f}"
-    return row | {"busy": duration(row["busy_seconds"]), "used": used}
+    return row | {"busy": duration_text(row["busy_seconds"]), "used": used}
