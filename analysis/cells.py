@@ -43,20 +43,22 @@ def interval_text(row: Row, name: str, *, is_signed: bool = False) -> str:
     return text if low is None else f"{text} ±{100 * (high - low) / 2:.2f}"
 
 
-def model_size_text(value: int | None) -> str:
+def model_size_text(value: float | None) -> str:
     """`639 kB`, `44.81 MB`; empty if unknown."""
     if value is None:
         return ""
-    return f"{value / 1e3:.0f} kB" if value < 1e6 else f"{value / 1e6:.2f} MB"
+    return f"{value / 1e3:.0f} kB" if value < 999_500 else f"{value / 1e6:.2f} MB"
 
 
-def macs_text(value: int | None) -> str:
-    """`40.3 k`, `5.0 M`, `1.82 G`; empty if unknown."""
-    if value is None:
-        return ""
-    if value < 1e6:
-        return f"{value / 1e3:.1f} k"
-    return f"{value / 1e6:.1f} M" if value < 1e9 else f"{value / 1e9:.2f} G"
+def latency_text(seconds: float | None) -> str:
+    """`1.25 ms`; empty if unknown."""
+    return "" if seconds is None else f"{1000 * seconds:.2f} ms"
+
+
+def missing_text(row: Row) -> str:
+    """`1 failed, 2 blocked`; empty if all seeds are finished."""
+    counts = ((row[f"num_{name}"], name) for name in ("failed", "blocked", "unfinished"))
+    return ", ".join(f"{count} {name}" for count, name in counts if count)
 
 
 def duration_text(seconds: float | None) -> str:

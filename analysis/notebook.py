@@ -9,7 +9,7 @@ sweep.pareto(); sweep.pareto("num_macs"); sweep.learning_curves()
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.cells import interval_text, latency_text, missing_text, model_size_text, rank_text
 from analysis.command import existing_store
 from analysis.tables import Row, count_line, table_rows
-from analysis.words import count_text, counted, size_text
+from analysis.words import count_text, counted
 from trainers.errors import SpecError
 from trainers.files import exists, readable
 from trainers.shown import one_line
@@ -126,33 +127,15 @@ def _cells(row: Row) -> str:
     return "".join(f"<td>{html.escape(one_line(text(row)))}</td>" for text in _COLUMNS.values())
 
 
-def _percent(row: Row, name: str) -> str:
-    """`81.2 ± 1.5`, or without a spread where n does not allow one."""
-    mean, high = row[f"{name}_mean"], row[f"{name}_high"]
-    if mean is None:
-        return ""
-    return f"{100 * mean:.2f}" if high is None else f"{100 * mean:.2f} ± {100 * (high - mean):.2f}"
-
-
-def _latency(row: Row) -> str:
-    seconds = row["latency_seconds_mean"]
-    return "" if seconds is None else f"{1000 * seconds:.2f} ms"
-
-
 _COLUMNS: dict[str, Callable[[Row], str]] = {
-    "rank": lambda row: str(row["rank"] or ""),
+    "rank": rank_text,
     "network": lambda row: " ".join(filter(None, (row["label"] or row["group_id"], row["variant"]))),
     "n": lambda row: str(row["n"]),
-    "validation %": lambda row: _percent(row, "validation_accuracy"),
-    "test %": lambda row: _percent(row, "test_accuracy"),
+    "validation %": lambda row: interval_text(row, "validation_accuracy"),
+    "test %": lambda row: interval_text(row, "test_accuracy"),
     "parameters": lambda row: count_text(row["num_params"]),
-    "size": lambda row: "" if row["size_bytes"] is None else size_text(row["size_bytes"]),
+    "size": lambda row: model_size_text(row["size_bytes"]),
     "MACs": lambda row: count_text(row["num_macs"]),
-    "latency": _latency,
-    "not finished": lambda row: _unfinished(row),
+    "latency": lambda row: latency_text(row["latency_seconds_mean"]),
+    "not finished": missing_text,
 }
-
-
-def _unfinished(row: Row) -> str:
-    counts: Sequence[tuple[str, int]] = [(name, row[f"num_{name}"]) for name in ("failed", "blocked", "unfinished")]
-    return ", ".join(f"{number} {name}" for name, number in counts if number)

@@ -20,7 +20,6 @@ from analysis.cells import (
     duration_text,
     has_open_rank,
     interval_text,
-    macs_text,
     model_size_text,
     number_text,
     percent_text,
@@ -32,7 +31,7 @@ from analysis.gains import GAINS_SCHEMA
 from analysis.rank import RANKING_SCHEMA
 from analysis.reference import published
 from analysis.tables import RUNS_SCHEMA, STATUSES, Row, count_line, from_frame, table_rows, to_list
-from analysis.words import counted
+from analysis.words import count_text, counted
 from trainers.result import Status
 from trainers.shown import one_line
 
@@ -136,7 +135,7 @@ def _ranking_columns(groups: list[Row]) -> list[_Column]:
         _Column(header="params", cells=[number_text(row["num_params"]) for row in groups]),
         _Column(header="Pareto", cells=["*" if row["is_pareto"] else "" for row in groups]),
         _Column(header="size", cells=[model_size_text(row["size_bytes"]) for row in groups]),
-        _Column(header="MACs", cells=[macs_text(row["num_macs"]) for row in groups]),
+        _Column(header="MACs", cells=[count_text(row["num_macs"]) for row in groups]),
         *(_reference_columns(groups) if has_reference else []),
         _Column(header="train time", cells=[duration_text(row["train_seconds_mean"]) for row in groups]),
         *([data] if is_mixed else []),

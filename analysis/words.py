@@ -39,13 +39,12 @@ def counted(number: int, one: str, many: str = "") -> str:
 
 
 def count_text(number: int | None) -> str:
-    """`152 k`, `11.2 M`; empty if unknown."""
+    """`640`, `40.3 k`, `11.2 M`, `1.82 G`; empty if unknown."""
     if number is None:
         return ""
-    for size, unit in ((1e9, " G"), (1e6, " M")):
-        if number >= size:
-            return f"{number / size:.1f}{unit}"
-    return f"{number / 1e3:.0f} k" if number >= 10_000 else str(number)
+    if number < 1e6:
+        return f"{number / 1e3:.1f} k" if number >= 1e3 else str(number)
+    return f"{number / 1e6:.1f} M" if number < 1e9 else f"{number / 1e9:.2f} G"
 
 
 def parse_age(text: str) -> float:

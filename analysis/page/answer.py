@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
+from analysis.cells import model_size_text
 from analysis.stats import pareto_front
 from analysis.tables import Row
 from analysis.words import counted
@@ -44,7 +45,7 @@ def name_of(row: Row) -> str:
 
 
 def _text(row: Row) -> str:
-    size = f"{counted(row['num_params'], 'parameter')} in {megabytes(row['size_bytes'])}"
+    size = f"{counted(row['num_params'], 'parameter')} in {model_size_text(row['size_bytes'])}"
     accuracy = f"{percent(row['validation_accuracy_mean'])} validation accuracy ({_certainty(row)})"
     return f"{accuracy}, {size}.{_rank(row)}"
 
@@ -71,8 +72,3 @@ def _rank(row: Row) -> str:
 def percent(value: float | None, digits: int = 2) -> str:
     """`80.09%`; empty if unknown."""
     return "" if value is None else f"{100 * value:.{digits}f}%"
-
-
-def megabytes(value: float) -> str:
-    """`1.08 MB`, `639 kB`: decimal units."""
-    return f"{value / 1e6:.2f} MB" if value >= 999_500 else f"{value / 1e3:.0f} kB"

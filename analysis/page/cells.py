@@ -6,8 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.cells import duration_text, interval_text, number_text, percent_text
-from analysis.page.answer import megabytes, name_of
+from analysis.cells import (
+    duration_text,
+    interval_text,
+    latency_text,
+    missing_text,
+    model_size_text,
+    number_text,
+    percent_text,
+    rank_text,
+)
+from analysis.page.answer import name_of
 from analysis.page.render import clean
 from analysis.tables import Row
 from analysis.words import count_text
@@ -29,7 +38,7 @@ COLUMNS = (
     Column(
         name="rank",
         about="by validation accuracy; in brackets what the seeds allow",
-        text=lambda row: rank_text(row),
+        text=rank_text,
         value="rank",
     ),
     Column(name="n", about="finished seeds", text=lambda row: str(row["n"]), value="n"),
@@ -48,7 +57,12 @@ COLUMNS = (
     Column(
         name="parameters", about="of the network", text=lambda row: number_text(row["num_params"]), value="num_params"
     ),
-    Column(name="size", about="of the weights, float32", text=lambda row: size(row["size_bytes"]), value="size_bytes"),
+    Column(
+        name="size",
+        about="of the weights, float32",
+        text=lambda row: model_size_text(row["size_bytes"]),
+        value="size_bytes",
+    ),
     Column(
         name="MACs",
         about="multiply-accumulates per picture",
@@ -58,7 +72,7 @@ COLUMNS = (
     Column(
         name="latency",
         about="milliseconds per picture, one at a time",
-        text=lambda row: milliseconds(row.get("latency_seconds_mean")),
+        text=lambda row: latency_text(row["latency_seconds_mean"]),
         value="latency_seconds_mean",
     ),
     Column(
@@ -73,9 +87,7 @@ COLUMNS = (
         text=lambda row: "*" if row["is_pareto"] else "",
         value="is_pareto",
     ),
-    Column(
-        name="failed", about="jobs of the group without a result", text=lambda row: missing(row), value="num_failed"
-    ),
+    Column(name="failed", about="jobs of the group without a result", text=missing_text, value="num_failed"),
 )
 
 
@@ -85,8 +97,8 @@ def ranking_table(ranking: Sequence[Row], runs: Sequence[Row]) -> dict[str, Any]
     for run in runs:
         first.setdefault(run["group_id"] or run["run_id"], run["run_id"])
     is_empty = {
-        "latency": not any(row.get("latency_seconds_mean") for row in ranking),
-        "failed": not any(map(missing, ranking)),
+        "latency": not any(row["latency_seconds_mean"] for row in ranking),
+        "failed": not any(map(missing_text, ranking)),
     }
     columns = [column for column in COLUMNS if not is_empty.get(column.name)]
     rows = [
@@ -133,27 +145,3 @@ def run_rows(runs: Sequence[Row], ranking: Sequence[Row]) -> list[Row]:
 def run_name(run: Row) -> str:
     """`label@seed`."""
     return f"{clean(run['label'] or run['run_id'])}@{'?' if run['seed'] is None else run['seed']}"
-
-
-def rank_text(row: Row) -> str:
-    """`2`, or `2 (1-3)` where the ranks that the seeds allow are known."""
-    if row["rank"] is None:
-        return ""
-    low, high = row.get("rank_low"), row.get("rank_high")
-    return str(row["rank"]) if low is None else f"{row['rank']} ({low}-{high})"
-
-
-def size(value: int | None) -> str:
-    """In kB or MB."""
-    return "" if value is None else megabytes(value)
-
-
-def milliseconds(seconds: float | None) -> str:
-    """With its unit."""
-    return "" if seconds is None else f"{1000 * seconds:.2f} ms"
-
-
-def missing(row: Row) -> str:
-    """`1 failed, 2 blocked`; empty if all seeds are finished."""
-    counts = ((row[f"num_{name}"], name) for name in ("failed", "blocked", "unfinished"))
-    return ", ".join(f"{count} {name}" for count, name in counts if count)

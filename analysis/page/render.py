@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from analysis.page.answer import megabytes, percent
+from analysis.cells import model_size_text
+from analysis.page.answer import percent
 from analysis.tables import Row
 from analysis.words import count_text, counted
 from trainers.shown import one_line
@@ -31,7 +32,7 @@ def render(content: Mapping[str, Any], data: Mapping[str, Any], charts: Mapping[
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "megabytes": megabytes, "count": count_text, "counted": counted}
+    environment.filters |= {"percent": percent, "model_size": model_size_text, "count": count_text, "counted": counted}
     environment.filters |= {"signed": signed, "moment": moment}
     script, style = _part("page.js"), _part("page.css")
     hashes = " ".join(f"'sha256-{_digest(text)}'" for text in (bundle, script))

@@ -89,7 +89,7 @@ def test_a_notebook_shows_the_ranking_and_obeys_no_label(opened: Any) -> None:
     assert shown.count("<tr>") == 1 + 3
     assert "<script>" not in shown and "student_&lt;script&gt;alert(1)&lt;/script&gt;?" in shown
     half = 12.706204736432095 * 0.02  # t of one degree of freedom; sd / sqrt(2) of 0.80 and 0.84 is 0.02
-    assert f"<td>82.00 ± {100 * half:.2f}</td>" in shown and "<td>90.00</td>" in shown
+    assert f"<td>82.00 ±{100 * half:.2f}</td>" in shown and "<td>90.00</td>" in shown
     assert "<td>4.00 ms</td>" in shown and "<td>1 failed</td>" in shown
     assert repr(opened).endswith("3 groups ranked; runs: 3 ok, 1 failed, 0 blocked")
 

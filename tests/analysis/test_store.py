@@ -107,7 +107,7 @@ def test_the_list_has_a_row_per_run_and_the_room_that_each_kind_takes(
         "age",
     ]
     assert rows[1][:6] == [family["teacher"][:6], "teacher@0", "teacher", "resnet18", "data", "f00d"]
-    assert rows[1][6:9] == ["ok", "90.00", "152"]
+    assert rows[1][6:9] == ["ok", "90.00", "152.1"]
     assert rows[2][:2] == [family["student"][:6], "student@0"]
     assert {row[0] for row in rows[3:5]} == {family[name][:6] for name in ("loose", "better")}
     on_disk = sum(file.stat().st_size for file in (lab.store.root / "runs").rglob("*") if file.is_file())
@@ -144,7 +144,7 @@ def test_a_terminal_of_80_columns_shows_every_number_whole(
     monkeypatch.setattr("analysis.listing.WIDTH_OF_A_FILE", 80)
     _, text = run_command("list")
     assert max(map(len, text.splitlines()[:5])) <= 80
-    assert "90.00" in text and "152 k" in text
+    assert "90.00" in text and "152.1 k" in text
 
 
 def test_a_run_is_shown_with_its_parent_files_and_the_lines_that_load_it(
