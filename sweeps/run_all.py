@@ -39,20 +39,20 @@ def main(argv: list[str] | None = None, *, may_restart: bool = False) -> int:
         restart_with_it()
     received: list[int] = []
 
-    def terminate(number: int, frame: FrameType | None) -> None:
-        """SIGTERM, or a terminal that went, stops like Ctrl-C; Ray raises a new interrupt, hence the note of which."""
+    def stop(number: int, frame: FrameType | None) -> None:
+        """A signal ends the command like Ctrl-C; the note of which is for what Ray and torch raise in its stead."""
         received.append(number)
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, terminate)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
-        signal.signal(signal.SIGHUP, terminate)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as SIGHUP is under nohup
+            signal.signal(number, stop)
     try:
         return _act(args)
-    except (SweepError, OSError) as error:
-        print(error_line(explained(error)), file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
+    except (SweepError, OSError, KeyboardInterrupt) as error:
+        if not received and not isinstance(error, KeyboardInterrupt):
+            print(error_line(explained(error)), file=sys.stderr)
+            return 2
         with suppress(OSError):  # the terminal may be gone
             print("stopped; what is done is kept, and the same command goes on from here", file=sys.stderr)
         return 128 + (received[0] if received else signal.SIGINT)

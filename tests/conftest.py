@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, astuple, dataclass, fields
 
@@ -20,8 +21,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(autouse=True)
 def ours_alone() -> Iterator[None]:
-    """A user's folder that a test put beside our files is not found afterwards."""
+    """A user's folder that a test put beside our files is not found afterwards, and signals do what they did."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
     for kind in Kind:
         del importlib.import_module(kind.value).__path__[1:]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -88,7 +87,7 @@ STORES = {
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of things that are no files, in which the command is given; signal handlers are put back."""
+    """A folder of things that are no files, in which the command is given."""
     monkeypatch.chdir(tmp_path)
     os.mkfifo("fifo")
     os.symlink("loop", "loop")
@@ -100,11 +99,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name, text in (("wrong/models", "def build(:"), ("endless/sweeps", "def jobs(context):\n    return jobs(1)\n")):
         Path(name).mkdir(parents=True)
         Path(name, "mine.py").write_text(text)
-    before = signal.getsignal(signal.SIGTERM)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("socket")
         yield tmp_path
-    signal.signal(signal.SIGTERM, before)
 
 
 Refused = Callable[..., str]

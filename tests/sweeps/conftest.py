@@ -316,12 +316,9 @@ def _png(colour: tuple[int, int, int], generator: np.random.Generator) -> bytes:
 
 
 @pytest.fixture
-def petite(pictures: Path, source: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Iterator[Petite]:
-    """The command with an empty store; signal handlers are put back."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    yield Petite(pictures, source, tmp_path / "store", capfd)
-    for number, handler in before.items():
-        signal.signal(number, handler)
+def petite(pictures: Path, source: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Petite:
+    """The command with an empty store."""
+    return Petite(pictures, source, tmp_path / "store", capfd)
 
 
 @pytest.fixture(scope="session")

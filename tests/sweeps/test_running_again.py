@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from trainers.errors import SpecError
 from trainers.result import Result
 from trainers.storage import CURVES, WEIGHTS, Store
 
@@ -246,6 +247,24 @@ def test_a_stopped_sweep_ends_with_a_clear_line_and_goes_on(
     assert state.failure is None
     plan = petite.main(*arguments, "--plan")
     assert f"unfinished at epoch {state.num_epochs_saved} of 400" in plan.out
+
+
+def test_a_stop_that_turns_into_an_error_of_what_it_met_is_still_a_stop(
+    petite: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(models: object) -> None:
+        """As torch does: its modes cannot be left in order when a signal comes while a network is built."""
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise SpecError("pop from empty mode stack") from None
+
+    monkeypatch.setattr("sweeps.driver.count_networks", interrupted)
+    outcome = petite.main(*petite.report, "--serial")
+    assert (outcome.code, outcome.err) == (
+        130,
+        "stopped; what is done is kept, and the same command goes on from here\n",
+    )
 
 
 # Failure
