@@ -21,6 +21,9 @@ SIZES = {
 """Column -> how its axis is called, and how its numbers are written."""
 
 _ACCURACY = "validation_accuracy_mean"
+_MOST_MARKS = 28
+_END_OF_NAME = f"length(datum.label) > {_MOST_MARKS} ? '…' + slice(datum.label, -{_MOST_MARKS}) : datum.label"
+"""What tells points of a grid apart stands at the end of their names."""
 _EACH = ["data_fingerprint"]
 """Networks are compared on one data set."""
 
@@ -44,7 +47,7 @@ def pareto(size: str = "num_params") -> alt.LayerChart | alt.FacetChart:
     dash = alt.StrokeDash(
         "is_over_pictures:N", scale=alt.Scale(domain=[False, True], range=[[1, 0], [3, 3]]), legend=None
     )
-    front = _front(shown, size)
+    front, text = _front(shown, size), alt.Text("end:N")
     bars = shown.mark_rule(strokeWidth=1.5, opacity=0.7).encode(
         axis, alt.Y("low:Q", title="validation accuracy"), alt.Y2("high:Q"), role, dash
     )
@@ -54,8 +57,11 @@ def pareto(size: str = "num_params") -> alt.LayerChart | alt.FacetChart:
     line = front.mark_line(interpolate="step-after", strokeWidth=1.5, opacity=0.6, color="#808080").encode(
         detail="data_fingerprint:N"
     )
-    names = front.mark_text(align="left", dx=8, dy=-8, limit=160).encode(axis, accuracy, alt.Text("label:N"))
-    chart = alt.layer(line.encode(axis, accuracy), bars, points, names)
+    names = [
+        _on_side(front, size, is_right=side == "right").mark_text(align=side, dx=dx, dy=-8).encode(axis, accuracy, text)
+        for side, dx in (("left", 8), ("right", -8))
+    ]
+    chart = alt.layer(line.encode(axis, accuracy), bars, points, *names)
     return chart.properties(width="container", height=HEIGHT, description=f"Validation accuracy against {title}")
 
 
@@ -82,6 +88,13 @@ def _front(chart: alt.Chart, size: str) -> alt.Chart:
     so_far = chart.transform_window(best=f"max({_ACCURACY})", sort=order, groupby=_EACH, frame=[None, 0])
     before = so_far.transform_window(best_of_smaller="lag(best)", sort=order, groupby=_EACH)
     return before.transform_filter(f"!isValid(datum.best_of_smaller) || datum.{_ACCURACY} > datum.best_of_smaller")
+
+
+def _on_side(front: alt.Chart, size: str, *, is_right: bool) -> alt.Chart:
+    """The points in the left half of the axis, or in the right: their names run into the chart, not out of it."""
+    ends = front.transform_joinaggregate(least=f"min({size})", most=f"max({size})")
+    is_in_right = f"datum.{size} > sqrt(datum.least * datum.most)"
+    return ends.transform_filter(is_in_right if is_right else f"!({is_in_right})").transform_calculate(end=_END_OF_NAME)
 
 
 def _tooltips(size: str) -> list[alt.Tooltip]:

@@ -147,15 +147,17 @@ def provenance_parts(
     every = {row["run_id"]: row for row in table_rows(tables.all_runs, ("run_id", *_OF_PLANS))}
     sweeps = compared(plans, every, wishes.plan_id, wishes.budget_bytes)
     ranking = table_rows(tables.ranking, ("group_id",))
+    specs = _specs(runs)
     template = {
         "runs": run_rows(runs, ranking),
+        "has_specs": bool(specs),
         "sweeps": [row | {name: best_text(row[name]) for name in ("best", "best_small")} for row in sweeps],
         "data_sets": provenance.data_sets(store, runs),
         "environments": provenance.environments(runs),
         "versions": provenance.versions(store, runs),
         "failures": [{**row, "log": (row["log"] or "").splitlines()} for row in provenance.failures(store, runs)],
     }
-    return template, {"runs": in_columns(runs, _OF_RUNS), "specs": _specs(runs)}
+    return template, {"runs": in_columns(runs, _OF_RUNS), "specs": specs}
 
 
 def _specs(runs: Sequence[Row]) -> Mapping[str, Any]:

@@ -49,3 +49,16 @@ def test_an_interval_over_pictures_is_dashed_and_one_over_seeds_is_not() -> None
     pictures = {f"validation_accuracy_bootstrap_{end}": value for end, value in (("low", 0.4), ("high", 0.6))}
     assert drawn([row | seeds]).count('stroke-dasharray="3,3"') == 0
     assert drawn([row | pictures]).count('stroke-dasharray="3,3"') == 1
+
+
+def test_names_on_the_front_keep_their_ends_and_run_into_the_chart() -> None:
+    row = {"data_fingerprint": "x", "role": "student"}
+    points = {"student_scratch/model.width=0.25,lr=0.1": (1, 0.5), "student_scratch/model.width=4,lr=0.1": (100, 0.6)}
+    svg = drawn(
+        [
+            row | {"label": name, "size_bytes": size, "validation_accuracy_mean": accuracy}
+            for name, (size, accuracy) in points.items()
+        ]
+    )
+    anchors = dict(re.findall(r'text-anchor="(\w+)"[^>]*>…\w+/model\.(\S+)</text>', svg))
+    assert anchors == {"start": "width=0.25,lr=0.1", "end": "width=4,lr=0.1"}

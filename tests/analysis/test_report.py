@@ -175,9 +175,13 @@ def test_the_command_writes_the_page_of_a_plan_or_of_all_runs(
 
 
 def test_specs_that_would_fill_the_page_stay_in_the_store(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert len(page_of(store).json("report-data")["specs"]) == 3
+    page = page_of(store)
+    assert len(page.json("report-data")["specs"]) == 3
+    assert "too large" not in "".join(page.text)
     monkeypatch.setattr("analysis.page.sections.MOST_SPEC_BYTES", 100)
-    assert page_of(store).json("report-data")["specs"] == {}
+    page = page_of(store)
+    assert page.json("report-data")["specs"] == {}
+    assert "The specs would make the page too large" in "".join(page.text)
 
 
 def test_figures_are_the_charts_of_the_page(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
