@@ -12,11 +12,17 @@ import pytest
 from trainers.plugins import Kind
 
 _ROW = "fault"
+_LONG = ("cluster", "ray", "faults", "benchmark", "browser")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--full` runs the fault suite at its full size (an hour or more) rather than at that of CI."""
     parser.addoption("--full", action="store_true", help="fault suite at full size")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long begins first, so that the processes that run the tests end together."""
+    items.sort(key=lambda item: not any(item.get_closest_marker(name) for name in _LONG))
 
 
 @pytest.fixture(autouse=True)
