@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from analysis.overview import OPEN, Glance, Overview, Phase
 from sweeps.estimates import Kind
 from sweeps.plan import Plan, Task
+from sweeps.step import Step
 
 
 @dataclass
@@ -107,26 +108,19 @@ class Board:
         self._turn(self.lines[run], Phase.ELSEWHERE)
         self.lines[run].place = place
 
-    def epoch(
-        self,
-        run: str,
-        epoch: int,
-        validation_accuracy: float | None,
-        epoch_seconds: float,
-        images_per_second: float | None = None,
-    ) -> None:
+    def epoch(self, run: str, step: Step) -> None:
         """A job finished an epoch; its last one is what counts."""
         line = self.lines[run]
         for pace in (self._paces[line.kind], self._overall):
             if line.epoch_seconds is not None:
                 pace.add(-line.epoch_seconds, -line.estimated_epoch_seconds)
-            pace.add(epoch_seconds, line.estimated_epoch_seconds)
-        line.num_epochs_done, line.validation_accuracy, line.epoch_seconds = epoch, validation_accuracy, epoch_seconds
-        line.images_per_second = images_per_second
-        if validation_accuracy is not None:
-            line.best_accuracy = max(validation_accuracy, line.best_accuracy or 0.0)
+            pace.add(step.epoch_seconds, line.estimated_epoch_seconds)
+        line.num_epochs_done, line.epoch_seconds = step.epoch, step.epoch_seconds
+        line.validation_accuracy, line.images_per_second = step.validation_accuracy, step.images_per_second
+        if step.validation_accuracy is not None:
+            line.best_accuracy = max(step.validation_accuracy, line.best_accuracy or 0.0)
         self._touched.append(run)
-        line.train_seconds += epoch_seconds
+        line.train_seconds += step.epoch_seconds
         line.since = self._clock()
 
     def ended(self, run: str, phase: Phase, note: str) -> None:

@@ -7,7 +7,7 @@ import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from ray import tune
@@ -20,14 +20,12 @@ from sweeps.passes import Pass
 from sweeps.plan import Task
 from sweeps.resources import Resources
 from sweeps.searcher import EndPass, PassOver, PlanSearcher
-from sweeps.trial import Step, run_task
+from sweeps.step import Step, step_of
+from sweeps.trial import run_task
 from trainers.errors import StoreError
 from trainers.execution import Execution
 from trainers.space import disk_full, is_full, room_bytes
 from trainers.storage import Store
-
-FIGURES = ("epoch", "validation_accuracy", "epoch_seconds", "images_per_second")
-"""What a trial reports of an epoch, in the order in which the progress is told of it."""
 
 MAX_RETRIES = 2
 """Of a trial within a pass, after a fault of its machine; a job's own fault is not retried."""
@@ -64,13 +62,7 @@ class RunTrial(tune.Trainable):  # type: ignore[misc]  # ray ships no types for 
             return {"done": True}
         if step.is_last:
             next(self._steps, None)
-        return {
-            "done": step.is_last,
-            "epoch": step.epoch,
-            "validation_accuracy": step.validation_accuracy,
-            "epoch_seconds": step.epoch_seconds,
-            "images_per_second": step.images_per_second,
-        }
+        return asdict(step) | {"done": step.is_last}
 
     def cleanup(self) -> None:
         """Close an unfinished training."""
@@ -103,7 +95,7 @@ def run_with_tune(work: Pass) -> None:
     searcher = PlanSearcher(
         work.frontier(),
         work.on_start,
-        lambda run, result: work.on_epoch(run, *(result[figure] for figure in FIGURES)),
+        lambda run, result: work.on_epoch(run, step_of(result)),
         work.on_end,
         lambda run: work.plan.tasks[run].shape,
     )

@@ -13,6 +13,7 @@ from sweeps.logits_job import LogitsJob
 from sweeps.plan import Plan, Task, blocked_by
 from sweeps.progress import Progress
 from sweeps.resources import Resources
+from sweeps.step import Step
 from sweeps.time_limit import always
 from trainers.errors import ResourceError
 from trainers.execution import Execution
@@ -190,16 +191,9 @@ class Pass:
         self._num_attempts_before[run] = len(self._attempts(run))
         self._progress.started(run)
 
-    def on_epoch(
-        self,
-        run: str,
-        epoch: int,
-        validation_accuracy: float | None,
-        epoch_seconds: float,
-        images_per_second: float | None = None,
-    ) -> None:
+    def on_epoch(self, run: str, step: Step) -> None:
         """A job finished an epoch."""
-        self._progress.epoch(run, epoch, validation_accuracy, epoch_seconds, images_per_second)
+        self._progress.epoch(run, step)
 
     def on_end(self, run: str) -> bool:
         """Whether the job was done; tells the progress, and of a failure what it blocks."""

@@ -17,6 +17,7 @@ from sweeps.board import Board
 from sweeps.event_lines import EventLines, Weight
 from sweeps.forecast import Forecasts
 from sweeps.notebook import NotebookScreen
+from sweeps.step import Step
 
 FEW_JOBS, SECONDS_BETWEEN_FORECASTS = 500, 1.0
 """An estimate of the whole sweep looks at every job: for up to so many at every event, else so often."""
@@ -34,14 +35,7 @@ class Progress(Protocol):
     def elsewhere(self, run: str, place: str) -> None:
         """A job could start, but another driver, there, is at it."""
 
-    def epoch(
-        self,
-        run: str,
-        epoch: int,
-        validation_accuracy: float | None,
-        epoch_seconds: float,
-        images_per_second: float | None = None,
-    ) -> None:
+    def epoch(self, run: str, step: Step) -> None:
         """A job finished an epoch."""
 
     def ended(self, run: str, phase: Phase, note: str) -> None:
@@ -67,16 +61,9 @@ class BoardProgress:
         self.board.elsewhere(run, place)
         self._say(run, Weight.STEP, Phase.ELSEWHERE.value, lambda: f"left to {place}")
 
-    def epoch(
-        self,
-        run: str,
-        epoch: int,
-        validation_accuracy: float | None,
-        epoch_seconds: float,
-        images_per_second: float | None = None,
-    ) -> None:
+    def epoch(self, run: str, step: Step) -> None:
         """A job finished an epoch."""
-        self.board.epoch(run, epoch, validation_accuracy, epoch_seconds, images_per_second)
+        self.board.epoch(run, step)
         self._say(run, Weight.EPOCH, "epoch", lambda: self._epoch(run))
 
     def ended(self, run: str, phase: Phase, note: str) -> None:

@@ -22,7 +22,7 @@ def run_serially(work: Pass) -> None:
         work.on_start(run)
         try:
             for step in run_task(work.store, run, work.setup.execution(job)):
-                work.on_epoch(run, step.epoch, step.validation_accuracy, step.epoch_seconds, step.images_per_second)
+                work.on_epoch(run, step)
         except (OSError, MemoryError, RuntimeError):  # recorded already; nobody else would try again
             pass
         frontier.end(run, is_ok=work.on_end(run))

@@ -10,11 +10,11 @@ import socket
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TypeVar
 
 from sweeps.causes import cause_of, is_worth_another_try_at_once
 from sweeps.hanging import watched
+from sweeps.step import Step
 from trainers.errors import CorruptFileError, SweepError, UnreachableError
 from trainers.execution import Execution
 from trainers.plugin_folder import use
@@ -23,17 +23,6 @@ from trainers.spec import RunSpec, run_id
 from trainers.storage import WEIGHTS, Attempt, Store, now
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """An epoch of a job is over; only a training has a validation accuracy and a speed."""
-
-    epoch: int
-    epoch_seconds: float
-    is_last: bool
-    validation_accuracy: float | None = None
-    images_per_second: float | None = None
 
 
 def run_task(store: Store, task: str, execution: Execution) -> Iterator[Step]:

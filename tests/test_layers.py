@@ -36,7 +36,7 @@ PLANNING = {f"sweeps.{name}" for name in ("plan", "recipes", "resources", "conte
 PLANNING |= {"sweeps.labels", "sweeps.logits_job", "sweeps.share_logits", "sweeps.estimates", "sweeps.history"}
 PLANNING |= {"sweeps.frontier", "sweeps.graph", "sweeps.grid", "sweeps.jobs", "sweeps.request", "sweeps.time_limit"}
 RUNNING = {f"sweeps.{name}" for name in ("searcher", "execute", "passes", "serial", "trial", "sweep", "weights")}
-RUNNING |= {"sweeps.tries", "sweeps.progress", "sweeps.board", "sweeps.forecast", "sweeps.connect"}
+RUNNING |= {"sweeps.tries", "sweeps.progress", "sweeps.board", "sweeps.step", "sweeps.forecast", "sweeps.connect"}
 RUNNING |= {"sweeps.nodes", "sweeps.losses"}
 RUNNING |= {"sweeps.causes", "sweeps.space", "sweeps.memory", "sweeps.hanging"}
 RUNNING |= {"sweeps.company", "sweeps.report", "sweeps.event_lines"}
@@ -123,7 +123,8 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.forecast": {"analysis.words"},
     "sweeps.notebook": {"rich", "IPython"},
     "sweeps.company": {"sweeps.labels", "trainers.leases"},
-    "sweeps.board": LANGUAGE | {"sweeps.plan", "sweeps.estimates", "analysis.overview"},
+    "sweeps.step": set(),
+    "sweeps.board": LANGUAGE | {"sweeps.plan", "sweeps.estimates", "sweeps.step", "analysis.overview"},
     "sweeps.context": RECORDS | {"sweeps.labels", "sweeps.plan", "sweeps.recipes"},
     "sweeps.grid": RECORDS | {"sweeps.labels", "sweeps.plan", "sweeps.recipes", "sweeps.context"},
     "sweeps.request": RECORDS
@@ -143,9 +144,9 @@ ALLOWED: dict[str, set[str]] = {
     "sweeps.causes": RECORDS,
     "sweeps.hanging": RECORDS | {"trainers.execution", "trainers.watchdog"},
     "sweeps.trial": RECORDS
-    | {"sweeps.causes", "sweeps.hanging"}
+    | {"sweeps.causes", "sweeps.hanging", "sweeps.step"}
     | {"trainers.execution", "trainers.loop", "trainers.teaching"},
-    "sweeps.passes": RECORDS | PLANNING | {"sweeps.progress", "analysis.overview", "trainers.execution"},
+    "sweeps.passes": RECORDS | PLANNING | {"sweeps.progress", "sweeps.step", "analysis.overview", "trainers.execution"},
     "sweeps.serial": RECORDS | PLANNING | RUNNING | {"torch"},
     "sweeps.searcher": RECORDS | PLANNING | {"ray"},
     "sweeps.probe": RECORDS,

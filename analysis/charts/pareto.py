@@ -58,8 +58,8 @@ def pareto(size: str = "num_params") -> alt.LayerChart | alt.FacetChart:
         detail="data_fingerprint:N"
     )
     names = [
-        _on_side(front, size, is_right=side == "right").mark_text(align=side, dx=dx, dy=-8).encode(axis, accuracy, text)
-        for side, dx in (("left", 8), ("right", -8))
+        _on_side(front, size, is_right=False).mark_text(align="left", dx=8, dy=-8).encode(axis, accuracy, text),
+        _on_side(front, size, is_right=True).mark_text(align="right", dx=-8, dy=-8).encode(axis, accuracy, text),
     ]
     chart = alt.layer(line.encode(axis, accuracy), bars, points, *names)
     return chart.properties(width="container", height=HEIGHT, description=f"Validation accuracy against {title}")

@@ -13,6 +13,7 @@ from sweeps.company import Company, whom
 from sweeps.passes import Pass, Setup
 from sweeps.plan import Decision, Plan, Task, make_plan
 from sweeps.resources import Resources, default_resources
+from sweeps.step import Step
 from sweeps.sweep import refuse_disturbing, set_aside_stale
 from sweeps.tries import run_passes
 from trainers.errors import PlanError
@@ -45,7 +46,7 @@ class Told:
     def elsewhere(self, run: str, place: str) -> None:
         pass
 
-    def epoch(self, run: str, epoch: int, *figures: float | None) -> None:
+    def epoch(self, run: str, step: Step) -> None:
         pass
 
     def ended(self, run: str, phase: Phase, note: str) -> None:

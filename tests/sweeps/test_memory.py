@@ -11,6 +11,7 @@ from sweeps.memory import ALONE, Crowd, Deaths, oom_kills
 from sweeps.passes import Pass, Setup
 from sweeps.plan import Plan, make_plan
 from sweeps.resources import Resources, default_resources
+from sweeps.step import Step
 from sweeps.tries import run_passes
 from trainers.result import Cause, Failure
 from trainers.storage import Store, now
@@ -29,7 +30,7 @@ class Told:
 
     def elsewhere(self, run: str, place: str) -> None: ...
 
-    def epoch(self, run: str, epoch: int, *figures: float | None) -> None: ...
+    def epoch(self, run: str, step: Step) -> None: ...
 
     def ended(self, run: str, phase: Any, note: str) -> None: ...
 

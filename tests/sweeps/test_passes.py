@@ -16,6 +16,7 @@ from sweeps import driver
 from sweeps.passes import Pass, Setup
 from sweeps.plan import Plan, make_plan
 from sweeps.resources import Resources, default_resources
+from sweeps.step import Step
 from sweeps.tries import run_passes, slices
 from trainers.result import Failure
 from trainers.spec import Role, run_id
@@ -34,7 +35,7 @@ class Told:
     def elsewhere(self, run: str, place: str) -> None:
         pass
 
-    def epoch(self, run: str, epoch: int, *figures: float | None) -> None:
+    def epoch(self, run: str, step: Step) -> None:
         pass
 
     def ended(self, run: str, phase: Phase, note: str) -> None:

@@ -15,6 +15,7 @@ from sweeps.estimates import Kind, kind_of
 from sweeps.forecast import Forecasts
 from sweeps.plan import Job, Plan, make_plan
 from sweeps.progress import BoardProgress, LiveTable
+from sweeps.step import Step
 from trainers.spec import Role, Weights
 
 COSTS = {Role.PRETRAIN: 4.0, Role.TEACHER: 4.0, Role.STUDENT: 1.5, Role.VARIANT: 1.0}
@@ -61,13 +62,13 @@ def test_what_a_job_takes_besides_its_epochs_is_measured_and_what_a_running_one_
     seconds = 5.0
     assert board.job_seconds_left(teacher) == pytest.approx(4 * 4.0 + 1.0 + 2.0 - 5.0)
     for epoch in range(1, 5):
-        board.epoch(teacher, epoch, 0.5, 4.0)
+        board.epoch(teacher, Step(epoch=epoch, validation_accuracy=0.5, epoch_seconds=4.0))
     board.ended(teacher, Phase.DONE, "")
     assert board.job_seconds_left(variant) == pytest.approx(6 * 1.0 + 1.0)
     board.started(variant)
     seconds = 14.0
     for epoch in range(1, 7):
-        board.epoch(variant, epoch, 0.5, 1.0)
+        board.epoch(variant, Step(epoch=epoch, validation_accuracy=0.5, epoch_seconds=1.0))
     board.ended(variant, Phase.DONE, "")
     assert board.job_seconds_left(ids(plan)["student"]) == pytest.approx(10 * 1.5 + 3.0)
 
@@ -98,15 +99,17 @@ def test_the_estimate_is_the_longest_chain_or_all_work_over_the_slots(
 ) -> None:
     """Teacher: 3 epochs of 4 s = 12. Student, by cost 1.5 / 4 of a teacher's: 10 of 1.5 s = 15. Variant: 6 of 1 s."""
     board = Board(plan, (), num_slots, epoch_seconds=epoch_cost, kind=kind)
-    BoardProgress(board, lambda line: None).epoch(ids(plan)["teacher"], 1, 0.5, 4.0)
+    BoardProgress(board, lambda line: None).epoch(
+        ids(plan)["teacher"], Step(epoch=1, validation_accuracy=0.5, epoch_seconds=4.0)
+    )
     assert board.seconds_left() == pytest.approx(expected)
 
 
 def test_a_job_is_estimated_from_its_own_epochs_once_it_has_some(plan: Plan) -> None:
     board = Board(plan, (), 1, epoch_seconds=epoch_cost, kind=kind)
     progress = BoardProgress(board, lambda line: None)
-    progress.epoch(ids(plan)["teacher"], 1, 0.5, 4.0)
-    progress.epoch(ids(plan)["student"], 2, 0.5, 0.25)
+    progress.epoch(ids(plan)["teacher"], Step(epoch=1, validation_accuracy=0.5, epoch_seconds=4.0))
+    progress.epoch(ids(plan)["student"], Step(epoch=2, validation_accuracy=0.5, epoch_seconds=0.25))
     assert board.job_seconds_left(ids(plan)["student"]) == pytest.approx(8 * 0.25)
 
 
@@ -115,7 +118,7 @@ def test_a_job_of_no_epochs_costs_nothing_and_is_shown(make_job: Any) -> None:
     plan = make_plan([given, make_job("student", epochs=10, teacher=given.spec)])
     board = Board(plan, (), 1, epoch_seconds=epoch_cost, kind=kind)
     progress = BoardProgress(board, lambda line: None)
-    progress.epoch(ids(plan)["student"], 1, 0.5, 2.0)
+    progress.epoch(ids(plan)["student"], Step(epoch=1, validation_accuracy=0.5, epoch_seconds=2.0))
     assert board.job_seconds_left(ids(plan)["given"]) == 0
     assert board.seconds_left() == pytest.approx(9 * 2.0)
     assert any(line.startswith("* given@0 (ready) holds up 1: student@0") for line in rendered(board))
@@ -126,15 +129,18 @@ def test_another_job_of_the_same_kind_is_the_best_guide(make_job: Any) -> None:
     zero, one = (next(job.id for job in plan.jobs if job.name == f"student@{seed}") for seed in (0, 1))
     board = Board(plan, (), 1, epoch_seconds=epoch_cost, kind=kind)
     progress = BoardProgress(board, lambda line: None)
-    progress.epoch(zero, 1, 0.5, 2.0)
-    progress.epoch(next(job.id for job in plan.jobs if job.label == "slow"), 1, 0.5, 50.0)
+    progress.epoch(zero, Step(epoch=1, validation_accuracy=0.5, epoch_seconds=2.0))
+    progress.epoch(
+        next(job.id for job in plan.jobs if job.label == "slow"),
+        Step(epoch=1, validation_accuracy=0.5, epoch_seconds=50.0),
+    )
     assert board.job_seconds_left(one) == pytest.approx(5 * 2.0)
 
 
 def test_what_is_done_failed_or_blocked_takes_no_more_time(plan: Plan) -> None:
     board = Board(plan, [ids(plan)["variant"]], 1, epoch_seconds=epoch_cost, kind=kind)
     progress = BoardProgress(board, lambda line: None)
-    progress.epoch(ids(plan)["teacher"], 1, 0.5, 4.0)
+    progress.epoch(ids(plan)["teacher"], Step(epoch=1, validation_accuracy=0.5, epoch_seconds=4.0))
     progress.ended(ids(plan)["teacher"], Phase.FAILED, "loss is nan")
     progress.ended(ids(plan)["student"], Phase.BLOCKED, "by teacher@0")
     assert board.seconds_left() == 0
@@ -146,7 +152,9 @@ def test_every_event_is_one_line_with_counts_and_estimates(plan: Plan) -> None:
     said: list[str] = []
     progress = BoardProgress(Board(plan, [ids(plan)["variant"]], 1, epoch_seconds=epoch_cost, kind=kind), said.append)
     progress.started(ids(plan)["teacher"])
-    progress.epoch(ids(plan)["teacher"], 1, 0.625, 4.0, 900.4)
+    progress.epoch(
+        ids(plan)["teacher"], Step(epoch=1, validation_accuracy=0.625, epoch_seconds=4.0, images_per_second=900.4)
+    )
     progress.ended(ids(plan)["teacher"], Phase.DONE, "validation 62.5%")
     assert [line.partition("] ")[2] for line in said] == [
         "teacher@0: started (1/3 jobs done, sweep 0:31 left)",
@@ -170,7 +178,7 @@ def busy(make_job: Any) -> tuple[Board, list[Job]]:
     board = Board(make_plan(jobs), [jobs[0].id], 2, epoch_seconds=epoch_cost, kind=kind)
     progress = BoardProgress(board, lambda line: None)
     progress.started(jobs[1].id)
-    progress.epoch(jobs[1].id, 150, 0.875, 60.0, 1250.0)
+    progress.epoch(jobs[1].id, Step(epoch=150, validation_accuracy=0.875, epoch_seconds=60.0, images_per_second=1250.0))
     progress.ended(jobs[2].id, Phase.FAILED, "loss is nan")
     progress.ended(jobs[3].id, Phase.BLOCKED, "by conv_depthwise@0")
     return board, jobs
@@ -261,7 +269,7 @@ def test_of_many_events_a_file_gets_few_lines_and_sums_and_every_failure(make_jo
         progress.started(job.id)
         for epoch in range(1, 6):
             seconds += 0.1
-            progress.epoch(job.id, epoch, 0.5, 0.1)
+            progress.epoch(job.id, Step(epoch=epoch, validation_accuracy=0.5, epoch_seconds=0.1))
         is_bad = number % 100 == 99
         progress.ended(job.id, Phase.FAILED if is_bad else Phase.DONE, "loss is nan" if is_bad else "")
     progress.summary()

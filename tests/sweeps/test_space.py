@@ -14,6 +14,7 @@ from sweeps.passes import Setup
 from sweeps.plan import Plan, make_plan
 from sweeps.resources import Resources, default_resources
 from sweeps.space import NUM_CHECKPOINTS, RECORD_BYTES, Room, Sizes
+from sweeps.step import Step
 from sweeps.tries import run_passes
 from trainers.errors import DiskFullError
 from trainers.result import Cause, Failure
@@ -33,7 +34,7 @@ class Told:
 
     def elsewhere(self, run: str, place: str) -> None: ...
 
-    def epoch(self, run: str, epoch: int, *figures: float | None) -> None: ...
+    def epoch(self, run: str, step: Step) -> None: ...
 
     def ended(self, run: str, phase: Any, note: str) -> None: ...
 

@@ -16,6 +16,7 @@ from sweeps.frontier import Frontier
 from sweeps.plan import Job, make_plan
 from sweeps.progress import BoardProgress
 from sweeps.resources import Resources
+from sweeps.step import Step
 from sweeps.time_limit import TimeLimit, end_of, parse_hours
 from trainers.errors import ResourceError
 from trainers.spec import Role
@@ -45,7 +46,7 @@ class Day:
         self.progress.started(run)
         for epoch in range(1, self.board.lines[run].job.spec.epochs + 1):
             self.seconds += epoch_seconds
-            self.progress.epoch(run, epoch, 0.5, epoch_seconds)
+            self.progress.epoch(run, Step(epoch=epoch, validation_accuracy=0.5, epoch_seconds=epoch_seconds))
         self.progress.ended(run, Phase.DONE, "")
         self.frontier.end(run, is_ok=True)
 
