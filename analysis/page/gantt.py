@@ -8,7 +8,8 @@ from typing import Any
 
 from analysis.cells import duration_text
 from analysis.page.cells import run_name
-from analysis.page.timeline import Span, critical_path, spans, utilisation, work_seconds
+from analysis.page.logits_spans import LogitsWork, logits_work
+from analysis.page.timeline import Span, critical_path, in_slots, spans, utilisation, work_seconds
 from analysis.tables import Row
 from trainers.result import PlanRecord
 from trainers.storage import Store
@@ -21,18 +22,19 @@ def gantt(
     store: Store, runs: Sequence[Row], plans: Sequence[PlanRecord], now: float | None
 ) -> tuple[Row | None, list[Row]]:
     """For the template (None if nothing was started), and the rows of the chart, in minutes since the first start."""
-    found = spans(store, runs, now)
+    logits = logits_work(store, runs, now)
+    found = in_slots([*spans(store, runs, now), *logits.spans])
     if not found:
         return None, []
-    by_run = {run["run_id"]: run for run in runs}
+    by_run = {run["run_id"]: run for run in runs} | logits.rows
     first = min(span.start for span in found)
-    path = critical_path(found, _parents(plans))
+    path = critical_path(found, _parents(plans, logits))
     drawn = _drawn(found)
     rows = [_row(span, by_run[span.run_id], first, span.run_id in path) for span in drawn]
     template = {
         "text": _text(found, path),
         "first": datetime.fromtimestamp(first, UTC).isoformat(),
-        "path": [{"run_id": run, "name": run_name(by_run[run])} for run in path],
+        "path": [{"run_id": run, "name": run_name(by_run[run]), "is_run": run not in logits.rows} for run in path],
         "num_hidden": len(found) - len(drawn),
         "hosts": [_host(row) for row in utilisation(found)],
     }
@@ -46,8 +48,9 @@ def _drawn(found: Sequence[Span]) -> list[Span]:
     return sorted(shown, key=lambda span: (span.host, span.slot, span.start))
 
 
-def _parents(plans: Sequence[PlanRecord]) -> Mapping[str, tuple[str, ...]]:
-    return {job.run_id: job.parents for plan in plans for job in plan.jobs}
+def _parents(plans: Sequence[PlanRecord], logits: LogitsWork) -> Mapping[str, tuple[str, ...]]:
+    planned = {job.run_id: job.parents for plan in plans for job in plan.jobs}
+    return planned | {run: (*planned.get(run, ()), *parents) for run, parents in logits.parents.items()}
 
 
 def _row(span: Span, run: Row, first: float, is_critical: bool) -> Row:

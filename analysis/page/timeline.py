@@ -7,15 +7,16 @@ it reaches to the next attempt at the same run, or is a mark where there is none
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from graphlib import TopologicalSorter
+from itertools import zip_longest
 
 from analysis.tables import Row
 from trainers.errors import SweepError
-from trainers.result import Started, Status
+from trainers.result import Status
 from trainers.storage import Attempt, Store
 
 MOST_READ = 500
@@ -25,7 +26,10 @@ INTERRUPTED, RUNNING = "interrupted", "running"
 
 @dataclass(frozen=True, kw_only=True)
 class Span:
-    """An attempt: `start` and `end` in seconds of the epoch; `slot` counts from 1 on its host."""
+    """An attempt at a run, or at a set of logits, whose id is `run_id` then.
+
+    `start` and `end` are in seconds of the epoch; `slot` counts from 1 on its host, 0 before it has one.
+    """
 
     run_id: str
     host: str
@@ -36,15 +40,13 @@ class Span:
 
 
 def spans(store: Store, runs: Sequence[Row], now: float | None = None) -> list[Span]:
-    """Of all attempts that say when they began, in order; `now` is the end of those that still run, if they do."""
+    """Of all attempts that say when they began; `now` is the end of those that still run, if they do."""
     whole = [run for run in runs if run["status"] == Status.OK.value and run["num_attempts"] == 1]
     others = [run for run in runs if run["num_attempts"] and run not in whole][:MOST_READ]
     found = [_whole(run) for run in whole if run["started_at"] and run["finished_at"]]
     with ThreadPoolExecutor(8) as threads:
-        found += [
-            span for several in threads.map(lambda run: list(_spans_of(store, run, now)), others) for span in several
-        ]
-    return in_slots(found)
+        several = threads.map(lambda run: list(_spans_of_run(store, run, now)), others)
+    return [*found, *(span for spans in several for span in spans)]
 
 
 def _whole(run: Row) -> Span:
@@ -52,33 +54,41 @@ def _whole(run: Row) -> Span:
     return Span(run_id=run["run_id"], host=run["host"] or "?", start=start, end=max(start, end), state=Status.OK.value)
 
 
-def _spans_of(store: Store, run: Row, now: float | None) -> Iterator[Span]:
-    begun = list(_begun(store, run["run_id"]))
-    following = [seconds(started.started_at) for _, started in begun[1:]]
-    for number, (attempt, started) in enumerate(begun):
-        start = seconds(started.started_at)
-        end, state = _end(run, attempt, start, following[number] if number < len(following) else None, now)
-        yield Span(run_id=run["run_id"], host=started.host, start=start, end=max(start, end), state=state)
+def _spans_of_run(store: Store, run: Row, now: float | None) -> Iterator[Span]:
+    finished_at = run["finished_at"] if run["status"] == Status.OK.value else None
+    return spans_of(run["run_id"], lambda: store.attempts(run["run_id"]), lambda last: finished_at, now)
 
 
-def _begun(store: Store, run: str) -> Iterator[tuple[Attempt, Started]]:
+def spans_of(
+    run: str, attempts: Callable[[], Iterable[Attempt]], finished_at: Callable[[Attempt], str | None], now: float | None
+) -> Iterator[Span]:
+    """Of the attempts at one thing; `finished_at` is asked of the last one. What cannot be read is passed over."""
     try:
-        for attempt in store.attempts(run):
-            started = attempt.started()
-            if started is not None:
-                yield attempt, started
+        begun = [(attempt, started) for attempt in attempts() if (started := attempt.started()) is not None]
+        following = [seconds(started.started_at) for _, started in begun[1:]]
+        for (attempt, started), next_start in zip_longest(begun, following):
+            start = seconds(started.started_at)
+            end, state = _end(attempt, start, next_start, finished_at, now)
+            yield Span(run_id=run, host=started.host, start=start, end=max(start, end), state=state)
     except (SweepError, OSError, ValueError):
         return
 
 
-def _end(run: Row, attempt: Attempt, start: float, following: float | None, now: float | None) -> tuple[float, str]:
+def _end(
+    attempt: Attempt,
+    start: float,
+    following: float | None,
+    finished_at: Callable[[Attempt], str | None],
+    now: float | None,
+) -> tuple[float, str]:
     failure = attempt.failure()
     if failure is not None:
         return seconds(failure.failed_at), Status.FAILED.value
     if following is not None:
         return following, INTERRUPTED
-    if run["status"] == Status.OK.value:
-        return seconds(run["finished_at"]), Status.OK.value
+    finished = finished_at(attempt)
+    if finished is not None:
+        return seconds(finished), Status.OK.value
     return (start, INTERRUPTED) if now is None else (now, RUNNING)
 
 

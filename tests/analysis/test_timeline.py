@@ -9,9 +9,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.page.gantt import gantt
 from analysis.page.timeline import INTERRUPTED, RUNNING, Span, critical_path, in_slots, spans, utilisation
 from analysis.tables import RUNS_SCHEMA, table_rows
+from trainers.files import encode_record
 from trainers.result import Started
+from trainers.teacher_logits import LogitsRequest, logits_id, logits_read_by
 
 
 def span(run: str, start: float, end: float, host: str = "a") -> Span:
@@ -90,6 +93,29 @@ def test_every_attempt_is_told_with_its_end_as_far_as_it_is_known(lab: Any, make
         (2, RUNNING): ("box", start, now),
         (3, "failed"): ("box", start, start + 9),
     }
+
+
+def test_logits_fill_slots_and_stand_between_a_teacher_and_its_readers(lab: Any, make_spec: Callable[..., Any]) -> None:
+    teacher = make_spec(model="resnet18")
+    student = make_spec(teacher=teacher)
+    at = [f"2026-01-01T00:0{minute}:00.000+00:00" for minute in range(5)]
+    lab.finish(teacher, started_at=at[0], finished_at=at[1])
+    lab.finish(student, started_at=at[3], finished_at=at[4])
+    plan = lab.plan(("teacher_good", teacher), ("student_kd", student))
+    (read,) = logits_read_by(student)
+    folder = lab.store.logits(logits_id(read))
+    folder.write_request(LogitsRequest(spec=read, num_epochs=2))
+    attempt = folder.begin_attempt()
+    attempt.write_started(Started(host="box", pid=1, started_at=at[1], resumed_from_epoch=0))
+    (attempt.folder / "done.json").write_bytes(encode_record({"finished_at": at[3]}))
+    template, rows = gantt(lab.store, runs_of(lab), [plan], None)
+    drawn = [(row["name"], row["role"], row["start"], row["minutes"], row["is_critical"]) for row in rows]
+    assert drawn == [
+        ("teacher_good@0", "teacher", 0.0, 1.0, True),
+        ("logits(teacher_good)@0", "logits", 1.0, 2.0, True),
+        ("student_kd@0", "student", 3.0, 1.0, True),
+    ]
+    assert template is not None and [step["is_run"] for step in template["path"]] == [True, False, True]
 
 
 def test_an_attempt_that_did_not_say_when_it_stopped_is_a_mark(lab: Any, make_spec: Callable[..., Any]) -> None:
