@@ -123,12 +123,11 @@ def _verdict(finding: Finding, corrected: float) -> Verdict:
 
 
 def _num_more_seeds(finding: Finding, significant: float) -> int | None:
-    """At least one: with those that are there it is not decided."""
+    """Never 0, since what is undecided would not be decided at the level of the strictest of all tests either."""
     if finding.n < 2 or math.isnan(finding.standard_error):
         return None
     error, freedom = finding.standard_error, finding.degrees_of_freedom
-    more = num_more_seeds(finding.effect, error, finding.n, freedom, significant)
-    return None if more is None else max(1, more)
+    return num_more_seeds(finding.effect, error, finding.n, freedom, significant)
 
 
 def _note(claim: Claim, finding: Finding, verdict: Verdict, more: int | None) -> str | None:

@@ -86,6 +86,16 @@ def test_jobs_without_a_result_leave_a_claim_undecided_and_jobs_not_planned_leav
     assert (row["note"], row["data_name"]) == ("no finished run of conv_depthwise", "food11")
 
 
+def test_jobs_never_begun_belong_to_the_data_of_the_others_not_to_that_of_pretraining(lab: Any, make_spec: Any) -> None:
+    pretrain, missing = make_spec(model="resnet18", data="5eed"), make_spec(model="depthwise")
+    plain = [make_spec(model="plain", seed=seed) for seed in range(2)]
+    for spec in (pretrain, *plain):
+        lab.finish(spec)
+    lab.plan(("pretrain", pretrain), ("conv_depthwise", missing), *(("conv_plain", spec) for spec in plain))
+    write_ranking(lab.store)
+    assert claims(lab)["depthwise_over_plain"]["note"] == "no finished run of conv_depthwise"
+
+
 def test_seeds_without_any_spread_are_no_evidence(lab: Any, make_spec: Any) -> None:
     ranked(lab, make_spec, {"conv_plain": [0.5, 0.5], "conv_depthwise": [0.75, 0.75]})
     row = claims(lab)["depthwise_over_plain"]
