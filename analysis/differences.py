@@ -131,7 +131,7 @@ def _same_pictures(groups: Groups, first: Integers, second: Integers, shared: In
     square = num_images * (right_GG[first, first] + right_GG[second, second] - 2 * right_GG[first, second])
     total = num_images + 2
     centre = mean * num_images / total
-    variance = np.maximum(0, (square + 2) / total - centre**2)  # less than 0 only where predictions are not those counted
+    variance = np.maximum(0, (square + 2) / total - centre**2)  # below 0 only if predictions are not those counted
     error = np.sqrt(variance / total)
     are_single = (groups.num_runs_G[first] == 1) & (groups.num_runs_G[second] == 1)
     methods = np.where(are_single, Method.MCNEMAR.value, Method.PICTURES.value)
