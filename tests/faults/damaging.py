@@ -205,7 +205,8 @@ def one_of_each_kind(files: list[Path], store: Path) -> list[Path]:
 def damages(files: list[Path], store: Path, number: int) -> Iterator[tuple[str, str, bytes]]:
     """A number of them: of a file of each kind one, then another one of each."""
     draw = random.Random(0)
-    rounds = (file for _ in range(number) for file in one_of_each_kind(draw.sample(files, len(files)), store))
+    full = [file for file in files if file.stat().st_size]
+    rounds = (file for _ in range(number) for file in one_of_each_kind(draw.sample(full, len(full)), store))
     for file in islice(rounds, number):
         content, name = file.read_bytes(), str(file.relative_to(store))
         damage, changed = draw.choice(list({**cuts(content), **flips(content, 2, name)}.items()))
