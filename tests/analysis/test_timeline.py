@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.page.gantt import gantt
+from analysis.page.logits_spans import logits_work
 from analysis.page.timeline import INTERRUPTED, RUNNING, Span, critical_path, in_slots, spans, utilisation
 from analysis.tables import RUNS_SCHEMA, table_rows
 from trainers.files import encode_record
@@ -107,6 +108,8 @@ def test_logits_fill_slots_and_stand_between_a_teacher_and_its_readers(lab: Any,
     folder.write_request(LogitsRequest(spec=read, num_epochs=2))
     attempt = folder.begin_attempt()
     attempt.write_started(Started(host="box", pid=1, started_at=at[1], resumed_from_epoch=0))
+    (running,) = logits_work(lab.store, runs_of(lab), 1767225700.0).spans
+    assert (running.state, running.end) == (RUNNING, 1767225700.0)
     (attempt.folder / "done.json").write_bytes(encode_record({"finished_at": at[3]}))
     template, rows = gantt(lab.store, runs_of(lab), [plan], None)
     drawn = [(row["name"], row["role"], row["start"], row["minutes"], row["is_critical"]) for row in rows]
