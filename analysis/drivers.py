@@ -83,6 +83,11 @@ class Drivers:
         return None
 
     @property
+    def expected(self) -> dict[str, float]:
+        """Seconds of an epoch by group id, as the living drivers expect them."""
+        return {group: seconds for driver in self.alive for group, seconds in driver.record.epoch_seconds.items()}
+
+    @property
     def alive(self) -> list[Driver]:
         """Those that live."""
         return [driver for driver in self.by_token.values() if driver.is_alive]

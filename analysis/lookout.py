@@ -53,7 +53,9 @@ class Lookout:
         jobs = self._jobs()
         jobs |= self._logits.glances(self.plan, jobs)
         in_order = _blocked(_in_order(jobs, self.plan))
-        known, seconds = with_paces(in_order, {job.run_id: job.group_id for job in self.plan.jobs})
+        known, seconds = with_paces(
+            in_order, {job.run_id: job.group_id for job in self.plan.jobs}, self.drivers.expected
+        )
         self._most_at_once = max(self._most_at_once, sum(job.phase in AT_WORK for job in known.values()))
         return Overview(
             title=self.plan.sweep,

@@ -30,7 +30,7 @@ from trainers.attempt import after
 from trainers.heartbeat import driving
 from trainers.result import Manifest, Split
 from trainers.space import free_bytes
-from trainers.spec import Choice
+from trainers.spec import Choice, group_id
 from trainers.storage import Store
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from sweeps.resources import Resources
 
 Say = Callable[[str], None]
+
+MOST_EXPECTED = 1_000
+"""Jobs, of the groups of which a driver's record says how long their epochs should take."""
 
 PROCESS_SECONDS = 4.0
 """Of a worker's process until its first job can begin: most of it is the import of torch."""
@@ -114,7 +117,7 @@ def carry_out(
         _record(sweep, store, command)
         if not request.no_report:
             stack.enter_context(refreshing(store, sweep.plan.plan_id))
-        leases = stack.enter_context(driving(store))
+        leases = stack.enter_context(driving(store, _expected(plan, setup)))
         setup = dataclasses.replace(setup, driver=leases.token)
         holders = leases.holders(plan.tasks)
         refuse_disturbing(plan, to_run, holders)
@@ -162,6 +165,12 @@ def _with_logits(sweep: Sweep, to_run: set[str], mode: TeacherLogits, setup: Set
     for job in plan.logits:
         say(f"{job.name} is written once, {job.about}")
     return plan
+
+
+def _expected(plan: Plan, setup: Setup) -> dict[str, float]:
+    """Seconds of an epoch by group, of the first groups of a plan: what is told to whoever watches."""
+    groups = {group_id(job.spec): job for job in plan.jobs[:MOST_EXPECTED]}
+    return {group: setup.epoch_seconds(job) for group, job in groups.items()}
 
 
 def _sizes(sweep: Sweep, counted: Counted) -> Sizes:

@@ -6,9 +6,10 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
+from types import MappingProxyType
 
 from trainers.attempt import now
 from trainers.files import encode_record, write
@@ -20,12 +21,16 @@ BEAT_SECONDS = 10.0
 
 
 @contextmanager
-def driving(store: Store, every: float = BEAT_SECONDS) -> Iterator[Leases]:
+def driving(
+    store: Store, epoch_seconds: Mapping[str, float] = MappingProxyType({}), *, every: float = BEAT_SECONDS
+) -> Iterator[Leases]:
     """The leases of this process as a driver of a store, which beats `every` so many seconds until the context ends.
+
+    Its record has what is expected of epochs, by group ids.
 
     Then its leases are given back and its record is removed; after a kill they are stale.
     """
-    record = _record_of_this_process()
+    record = replace(_record_of_this_process(), epoch_seconds=dict(epoch_seconds))
     leases = Leases(store, record.token, Watch())
     over = threading.Event()
     write_record(store, record)

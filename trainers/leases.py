@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from trainers.errors import CorruptFileError, UnreachableError
@@ -33,7 +33,10 @@ MAX_TAKEOVERS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class DriverRecord:
-    """A driver as it says of itself. `machine` and `begun` tell its process apart where the system can."""
+    """A driver as it says of itself. `machine` and `begun` tell its process apart where the system can.
+
+    `epoch_seconds` is how long it expects an epoch of some jobs to take, by their group ids: for whoever watches.
+    """
 
     token: str
     host: str
@@ -42,6 +45,7 @@ class DriverRecord:
     beats: int
     machine: str = ""
     begun: str = ""
+    epoch_seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def place(self) -> str:

@@ -18,8 +18,11 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 
 def command(store: Path, options: Mapping[str, object]) -> list[str]:
-    """`python sweeps/run_all.py`: {"epochs": 2, "serial": True, "set": [...]} -> --epochs 2 --serial --set ... ."""
-    words = [sys.executable, str(RUN_ALL), "--store", str(store)]
+    """`python sweeps/run_all.py`: {"epochs": 2, "serial": True, "set": [...]} -> --epochs 2 --serial --set ... .
+
+    Without the page at the end, which no peer makes.
+    """
+    words = [sys.executable, str(RUN_ALL), "--store", str(store), "--no-report"]
     for name, value in options.items():
         option = f"--{name.replace('_', '-')}"
         values = value if isinstance(value, list) else [value]

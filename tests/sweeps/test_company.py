@@ -17,6 +17,7 @@ from sweeps.step import Step
 from sweeps.sweep import refuse_disturbing, set_aside_stale
 from sweeps.tries import run_passes
 from trainers.errors import PlanError
+from trainers.heartbeat import driving
 from trainers.leases import DriverRecord
 from trainers.result import Failure
 from trainers.spec import Role
@@ -258,3 +259,17 @@ def test_what_another_driver_is_at_or_has_made_since_is_not_set_aside(
     set_aside_stale(store, asked, {busy: OTHER})
     kept = {job.id for job in plan.jobs if store.result(job.id) is not None}
     assert kept == {busy, plan.jobs[1].id}
+
+
+def test_whoever_watches_is_told_how_long_epochs_should_take(petite: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, float] = {}
+
+    def recording(store: Store, expected: dict[str, float]) -> Any:
+        told.update(expected)
+        return driving(store, expected)
+
+    monkeypatch.setattr("sweeps.driver.driving", recording)
+    assert petite.main(*petite.report, "--only", "student_kd_scratch", "--serial").code == 0
+    (plan,) = Store(petite.store).plans()
+    seconds = {job.label: told.pop(job.group_id) for job in plan.jobs}
+    assert not told and seconds["teacher_scratch"] > seconds["student_kd_scratch"] > 0

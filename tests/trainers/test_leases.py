@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainers import heartbeat
+from trainers.files import decode
 from trainers.heartbeat import driving, write_record
 from trainers.leases import STALE_SECONDS, DriverRecord, Leases, Watch
 from trainers.storage import Store
@@ -165,6 +166,18 @@ def test_beats_go_on_after_a_write_that_failed(
     with driving(store, every=0.001):
         wait_until(lambda: len(beats) > 5)
     assert beats == list(range(len(beats)))
+
+
+def test_a_driver_says_what_it_expects_with_every_beat(
+    store: Store, wait_until: Callable[[Callable[[], bool]], None]
+) -> None:
+    with driving(store, {"group": 2.5}, every=0.001) as leases:
+
+        def record() -> DriverRecord:
+            return decode(store.driver_file(leases.token), DriverRecord)
+
+        wait_until(lambda: record().beats > 2)
+        assert record().epoch_seconds == {"group": 2.5}
 
 
 @pytest.fixture
