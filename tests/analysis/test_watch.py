@@ -257,6 +257,7 @@ def test_ctrl_c_ends_it_quietly(running: Any) -> None:
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "TERM": "xterm"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # of a shell's background job it is ignored
     )
     assert process.stdout is not None
     first = process.stdout.readline()

@@ -88,7 +88,18 @@ def test_no_schedule_beats_all_work_over_the_slots_nor_the_longest_chain(monkeyp
 def test_a_command_repeats_lists_and_leaves_out_what_is_not_asked_for() -> None:
     product = loaded("product")
     words = product.command(Path("s"), {"batch_size": 32, "serial": True, "limit": None, "set": ["a=1", "b=2"]})
-    assert words[2:] == ["--store", "s", "--no-report", "--batch-size", "32", "--serial", "--set", "a=1", "--set", "b=2"]
+    assert words[2:] == [
+        "--store",
+        "s",
+        "--no-report",
+        "--batch-size",
+        "32",
+        "--serial",
+        "--set",
+        "a=1",
+        "--set",
+        "b=2",
+    ]
 
 
 @pytest.mark.benchmark

@@ -259,6 +259,7 @@ def test_a_stop_that_turns_into_an_error_of_what_it_met_is_still_a_stop(
         except KeyboardInterrupt:
             raise SpecError("pop from empty mode stack") from None
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background would ignore it
     monkeypatch.setattr("sweeps.driver.count_networks", interrupted)
     outcome = petite.main(*petite.report, "--serial")
     assert (outcome.code, outcome.err) == (
