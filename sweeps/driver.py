@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from sweeps.estimates import Estimates, network
 from sweeps.history import read_history
 from sweeps.memory import Crowd
 from sweeps.passes import Pass, Setup
-from sweeps.plan import Plan
+from sweeps.plan import Decision, Plan
 from sweeps.report import refreshing
 from sweeps.request import ExecutionRequest
 from sweeps.share_logits import TeacherLogits, readable, share_logits, without_room
@@ -28,6 +28,7 @@ from sweeps.tries import run_passes
 from sweeps.weights import keep_weights
 from trainers.attempt import after
 from trainers.heartbeat import driving
+from trainers.leases import Leases
 from trainers.result import Manifest, Split
 from trainers.space import free_bytes
 from trainers.spec import Choice, group_id
@@ -101,43 +102,72 @@ def carry_out(
     from sweeps.progress import BoardProgress, live_view
 
     keep_weights(store, sweep.plan, sweep.pretraining, sweep.request.teacher)
-    models = [decision.job.spec.model for decision in to_run.values()]
     with ExitStack() as stack:
-        machines, execute, counted = _started(sweep, models, store, request, stack, say)
-        num_macs = {network(model): macs for model, macs, _ in counted}
-        estimates = Estimates(history=read_history(store), num_images=sweep.num_images, num_macs=num_macs)
-        setup = _setup(sweep, request, machines, estimates)
-        room = Room(store.root, _sizes(sweep, counted))
-        beside = min(room.free_beside(sweep.plan, to_run, setup.num_slots(sweep.plan)), free_bytes(store.log_folder()))
-        plan = _with_logits(sweep, set(to_run), request.teacher_logits, setup, beside, say)
-        setup = dataclasses.replace(setup, readers=plan.wishes.keys())
-        unfinished = {*to_run, *(job.id for job in plan.logits)}
-        setup.check_feasible(plan.tasks[task] for task in unfinished)
-        room.check_before(plan, unfinished, setup.num_slots(plan))
+        ready = _made_ready(sweep, to_run, store, request, stack, say)
+        plan, setup, room = ready.plan, ready.setup, ready.room
         _record(sweep, store, command)
         if not request.no_report:
             stack.enter_context(refreshing(store, sweep.plan.plan_id))
         leases = stack.enter_context(driving(store, _expected(plan, setup)))
-        setup = dataclasses.replace(setup, driver=leases.token)
-        holders = leases.holders(plan.tasks)
-        refuse_disturbing(plan, to_run, holders)
-        set_aside_stale(store, to_run, holders)
-        for job in plan.logits:
-            store.logits(job.id).write_request(job.request)
-        board = _board(plan, unfinished, setup, request)
+        _take_up(plan, to_run, store, leases)
+        board = _board(plan, ready.unfinished, setup, request)
         view = None if request.quiet else live_view(board, console, sweep.request.sweep)
         if view is not None:
             stack.enter_context(view)
+        progress = BoardProgress(board, say if view is None else silent)
         end = end_of(started, request.max_hours)
         limit = TimeLimit(end=end, clock=time.monotonic, seconds_left=board.measured_seconds_left)
-        progress = BoardProgress(board, say if view is None else silent)
         may_start, company = all_allow(room.allows, limit.allows), Company(leases=leases, say=say)
-        execute = room.watching(Crowd(say).watching(execute))
-        run_passes(plan, store, unfinished, setup, progress, execute, may_start, company=company)
+        execute, setup = room.watching(Crowd(say).watching(ready.execute)), replace(setup, driver=leases.token)
+        run_passes(plan, store, ready.unfinished, setup, progress, execute, may_start, company=company)
     say(progress.summary())
     room.check()
-    waiting = sum(board.lines[job.id].phase in (Phase.WAITING, Phase.ELSEWHERE) for job in plan.jobs)
+    waiting = sum(board.lines[job.id].phase in (Phase.WAITING, Phase.ELSEWHERE) for job in sweep.plan.jobs)
     return 0 if request.max_hours is None else waiting
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Ready:
+    """What is left of a sweep once nothing can be refused any more; `plan` has the logits that its students share."""
+
+    plan: Plan
+    unfinished: set[str]
+    setup: Setup
+    room: Room
+    execute: Callable[[Pass], None]
+
+
+def _made_ready(
+    sweep: Sweep,
+    to_run: dict[str, Decision],
+    store: Store,
+    request: ExecutionRequest,
+    stack: ExitStack,
+    say: Say,
+) -> _Ready:
+    """Machines are there, networks are counted, and both the disk and the largest machine are large enough."""
+    models = [decision.job.spec.model for decision in to_run.values()]
+    machines, execute, counted = _started(sweep, models, store, request, stack, say)
+    num_macs = {network(model): macs for model, macs, _ in counted}
+    estimates = Estimates(history=read_history(store), num_images=sweep.num_images, num_macs=num_macs)
+    setup = _setup(sweep, request, machines, estimates)
+    room = Room(store.root, _sizes(sweep, counted))
+    beside = min(room.free_beside(sweep.plan, to_run, setup.num_slots(sweep.plan)), free_bytes(store.log_folder()))
+    plan = _with_logits(sweep, set(to_run), request.teacher_logits, setup, beside, say)
+    setup = replace(setup, readers=plan.wishes.keys())
+    unfinished = {*to_run, *(job.id for job in plan.logits)}
+    setup.check_feasible(plan.tasks[task] for task in unfinished)
+    room.check_before(plan, unfinished, setup.num_slots(plan))
+    return _Ready(plan=plan, unfinished=unfinished, setup=setup, room=room, execute=execute)
+
+
+def _take_up(plan: Plan, to_run: dict[str, Decision], store: Store, leases: Leases) -> None:
+    """Set aside what is to start over, and ask for logits, unless another driver would be disturbed."""
+    holders = leases.holders(plan.tasks)
+    refuse_disturbing(plan, to_run, holders)
+    set_aside_stale(store, to_run, holders)
+    for job in plan.logits:
+        store.logits(job.id).write_request(job.request)
 
 
 def _board(plan: Plan, unfinished: Collection[str], setup: Setup, request: ExecutionRequest) -> Board:
@@ -187,7 +217,7 @@ def _record(sweep: Sweep, store: Store, command: str) -> None:
         store.write_spec(job.spec)
     latest = max((plan.planned_at for plan in store.plans()), default="")
     record = sweep.record(command)
-    store.write_plan(dataclasses.replace(record, planned_at=max(record.planned_at, after(latest))))
+    store.write_plan(replace(record, planned_at=max(record.planned_at, after(latest))))
 
 
 def _setup(sweep: Sweep, request: ExecutionRequest, machines: tuple[Resources, ...], estimates: Estimates) -> Setup:
