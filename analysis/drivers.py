@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from analysis.records import Records
 from analysis.words import age_text, format_seconds
 from trainers.errors import CorruptFileError
-from trainers.files import decode_record
 from trainers.leases import STALE_SECONDS, DriverRecord
+from trainers.records import decode_record
 from trainers.removal import changed_at
 from trainers.storage import Store
 from trainers.whereabouts import is_gone

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TypeVar
 
 from trainers.errors import CorruptFileError
-from trainers.files import decode, identity_of
+from trainers.files import identity_of
+from trainers.records import decode
 from trainers.remote import Place
 
 T = TypeVar("T")

@@ -11,7 +11,8 @@ from functools import partial
 
 from trainers.attempt import read_checkpoint
 from trainers.errors import CorruptFileError
-from trainers.files import check_file, children, decode, decode_record, exists
+from trainers.files import check_file, children, exists
+from trainers.records import decode, decode_record
 from trainers.remote import Place
 from trainers.removal import data_fingerprints, files_below, weights_digests
 from trainers.result import FileRecord, Result

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from trainers.errors import CorruptFileError, ResourceError, StoreError, UnreachableError
-from trainers.files import decode_record, encode_record, first_look, remove, write
+from trainers.files import first_look, remove, write
+from trainers.records import decode_record, encode_record
 from trainers.remote import SCHEME
 from trainers.storage import Store
 

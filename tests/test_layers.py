@@ -17,7 +17,7 @@ PACKAGES = ("sweeps", "trainers", "analysis")
 WORDS = {"trainers.errors", "trainers.shown", "trainers.texts"}
 LANGUAGE = WORDS | {"trainers.spec", "trainers.fields", "trainers.plugins"}
 RECORDS = LANGUAGE | {"trainers.plugin_folder", "trainers.result", "trainers.files", "trainers.attempt"}
-RECORDS |= {"trainers.remote", "trainers.cache"}
+RECORDS |= {"trainers.remote", "trainers.cache", "trainers.records"}
 RECORDS |= {"trainers.locks", "trainers.processes", "trainers.storage", "trainers.removal"}
 RECORDS |= {"trainers.teacher_logits", "trainers.logits_folder", "trainers.loaded"}
 RECORDS |= {"trainers.space", "trainers.find_run", "trainers.find_plugins", "trainers.titles"}
@@ -62,27 +62,41 @@ ALLOWED: dict[str, set[str]] = {
     "trainers.snapshot": {"trainers.remote"},
     "trainers.bucket": WORDS | {"trainers.remote", "obstore"},
     "trainers.space": WORDS | {"trainers.remote"},
-    "trainers.files": LANGUAGE | {"trainers.result", "trainers.remote", "trainers.space", "msgspec"},
+    "trainers.files": WORDS | {"trainers.result", "trainers.remote", "trainers.space"},
+    "trainers.records": LANGUAGE | {"trainers.files", "trainers.remote", "msgspec"},
     "trainers.cache": LANGUAGE | {"trainers.result", "trainers.files", "trainers.locks", "trainers.remote"},
     "trainers.attempt": LANGUAGE
-    | {"trainers.result", "trainers.files", "trainers.remote", "trainers.space", "msgspec"},
+    | {"trainers.result", "trainers.files", "trainers.records", "trainers.remote", "trainers.space", "msgspec"},
     "trainers.data_store": RECORDS | {"msgspec"},
     "trainers.kept": RECORDS | {"msgspec"},
     "trainers.locks": set(),
     "trainers.teacher_logits": LANGUAGE,
     "trainers.loaded": WORDS | {"numpy"},
     "trainers.logits_folder": LANGUAGE
-    | {"trainers.result", "trainers.files", "trainers.attempt", "trainers.teacher_logits", "numpy"}
+    | {"trainers.result", "trainers.files", "trainers.records", "trainers.attempt", "trainers.teacher_logits", "numpy"}
     | {"trainers.loaded"}
     | {"trainers.remote", "trainers.cache"},
     "trainers.processes": set(),
     "trainers.storage": RECORDS | {"trainers.data_store", "trainers.kept", "msgspec"},
     "trainers.removal": LANGUAGE
-    | {"trainers.remote", "trainers.result", "trainers.files", "trainers.attempt", "trainers.storage"}
+    | {
+        "trainers.remote",
+        "trainers.result",
+        "trainers.files",
+        "trainers.records",
+        "trainers.attempt",
+        "trainers.storage",
+    }
     | {"trainers.leases"},
     "trainers.whereabouts": set(),
-    "trainers.leases": WORDS | {"trainers.files", "trainers.storage", "trainers.whereabouts"},
-    "trainers.heartbeat": {"trainers.attempt", "trainers.files", "trainers.leases", "trainers.storage"}
+    "trainers.leases": WORDS | {"trainers.files", "trainers.records", "trainers.storage", "trainers.whereabouts"},
+    "trainers.heartbeat": {
+        "trainers.attempt",
+        "trainers.files",
+        "trainers.records",
+        "trainers.leases",
+        "trainers.storage",
+    }
     | {"trainers.whereabouts"},
     "trainers.titles": LANGUAGE | {"trainers.storage"},
     "trainers.find_plugins": LANGUAGE | {"trainers.storage", "trainers.plugin_folder"},

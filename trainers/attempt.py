@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from trainers.errors import CorruptFileError
-from trainers.files import append, decode, encode_record, exists, matching, read, remove, write
+from trainers.files import append, exists, matching, read, remove, write
+from trainers.records import decode, encode_record
 from trainers.remote import Place, RemotePath
 from trainers.result import EpochRecord, Failure, FileRecord, Started
 from trainers.space import check_room

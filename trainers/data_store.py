@@ -14,8 +14,9 @@ import msgspec
 
 from trainers.cache import cache_folder, check_data, local_data
 from trainers.errors import CorruptFileError, DamagedDataError, DataError, SpecError
-from trainers.files import create, decode, decode_record, encode_record, exists, file_record, remove_at_once, write
+from trainers.files import create, exists, file_record, remove_at_once, write
 from trainers.locks import is_held, locked
+from trainers.records import decode, decode_record, encode_record
 from trainers.remote import Place, RemotePath
 from trainers.result import Manifest
 from trainers.texts import check_part

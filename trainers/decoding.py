@@ -25,10 +25,11 @@ from PIL import Image
 
 from trainers import plugins
 from trainers.errors import CorruptFileError, DataError, StoreError
-from trainers.files import decode, encode_record, write
+from trainers.files import write
 from trainers.images import RawData, Resize, resized
 from trainers.plugins import Kind
 from trainers.processes import SPAWN, end_with_parent, hidden_main
+from trainers.records import decode, encode_record
 from trainers.result import Split
 from trainers.spec import canonical_json, digest_of
 

@@ -12,8 +12,9 @@ from dataclasses import asdict, replace
 from types import MappingProxyType
 
 from trainers.attempt import now
-from trainers.files import encode_record, write
+from trainers.files import write
 from trainers.leases import FAULTS, DriverRecord, Leases, Watch
+from trainers.records import encode_record
 from trainers.storage import Store
 from trainers.whereabouts import begun_at, this_machine
 

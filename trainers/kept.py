@@ -12,9 +12,10 @@ import msgspec
 
 from trainers.cache import cache_folder, local_file
 from trainers.errors import CorruptFileError, PluginError
-from trainers.files import check_file, decode, encode_record, exists, fetch, remove_tree, subfolders, write
+from trainers.files import check_file, exists, fetch, remove_tree, subfolders, write
 from trainers.locks import locked
 from trainers.plugin_folder import PluginFolder, read_folder
+from trainers.records import decode, encode_record
 from trainers.remote import Place, RemotePath
 from trainers.result import FileRecord
 

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from trainers.errors import CorruptFileError, UnreachableError
-from trainers.files import create, decode, decode_record, encode_record
+from trainers.files import create
+from trainers.records import decode, decode_record, encode_record
 from trainers.storage import Store
 from trainers.whereabouts import is_gone
 

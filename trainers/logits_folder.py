@@ -20,19 +20,9 @@ import numpy.typing as npt
 from trainers.attempt import Attempt, new_token, now
 from trainers.cache import local_file
 from trainers.errors import CorruptFileError
-from trainers.files import (
-    decode,
-    decode_record,
-    encode_record,
-    exists,
-    make_folder,
-    matching,
-    remove,
-    size_of,
-    subfolders,
-    write,
-)
+from trainers.files import exists, make_folder, matching, remove, size_of, subfolders, write
 from trainers.loaded import load_array
+from trainers.records import decode, decode_record, encode_record
 from trainers.remote import Place
 from trainers.result import Failure, FileRecord
 from trainers.spec import to_dict

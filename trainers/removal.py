@@ -14,8 +14,9 @@ from pathlib import Path
 
 from trainers.attempt import PREDICTIONS, WEIGHTS
 from trainers.errors import CorruptFileError, StoreError
-from trainers.files import decode, decode_record, exists, is_folder, matching, subfolders
+from trainers.files import exists, is_folder, matching, subfolders
 from trainers.leases import Leases, Watch
+from trainers.records import decode, decode_record
 from trainers.remote import Listed, Place, RemotePath
 from trainers.result import Result
 from trainers.storage import Store

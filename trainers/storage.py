@@ -32,9 +32,6 @@ from trainers.files import (
     check_file,
     checked_content,
     create,
-    decode,
-    decode_record,
-    encode_record,
     exists,
     first_look,
     is_folder,
@@ -49,6 +46,7 @@ from trainers.files import (
 from trainers.kept import KeptPlugins, KeptWeights
 from trainers.logits_folder import LogitsFolder
 from trainers.plugin_folder import PluginFolder
+from trainers.records import decode, decode_record, encode_record
 from trainers.remote import Place, RemotePath, place_of
 from trainers.result import Failure, Manifest, PlanRecord, Result, RunState
 from trainers.spec import SCHEMA_VERSION, RunSpec, digest_of, group_id, run_id, to_dict

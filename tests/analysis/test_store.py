@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from analysis.store import main
-from trainers.files import encode_record
 from trainers.heartbeat import driving, write_record
 from trainers.leases import DriverRecord, Leases, Watch
+from trainers.records import encode_record
 from trainers.result import Failure, Manifest
 from trainers.spec import Choice, Weights, run_id
 from trainers.storage import CURVES, WEIGHTS, Store

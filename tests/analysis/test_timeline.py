@@ -13,7 +13,7 @@ from analysis.page.gantt import gantt
 from analysis.page.logits_spans import logits_work
 from analysis.page.timeline import INTERRUPTED, RUNNING, Span, critical_path, in_slots, spans, utilisation
 from analysis.tables import RUNS_SCHEMA, table_rows
-from trainers.files import encode_record
+from trainers.records import encode_record
 from trainers.result import Started
 from trainers.teacher_logits import LogitsRequest, logits_id, logits_read_by
 

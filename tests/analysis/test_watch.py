@@ -18,9 +18,10 @@ import pytest
 from analysis.lookout import Lookout, is_over
 from analysis.overview import Phase
 from analysis.watch import Events, main
-from trainers.files import encode_record, write
+from trainers.files import write
 from trainers.heartbeat import write_record
 from trainers.leases import DriverRecord
+from trainers.records import encode_record
 from trainers.result import Failure
 from trainers.spec import RunSpec, group_id, run_id
 from trainers.storage import Store

@@ -121,7 +121,7 @@ def is_refused(store: Any, file: Path) -> bool:
 def is_harmless(store: Any, file: Path, expected: dict[str, Any]) -> bool:
     """Whether the content means what it meant, or it is derived and was made anew, or no number rests on it."""
     from trainers.errors import SweepError
-    from trainers.files import decode_record
+    from trainers.records import decode_record
 
     if file.name in NO_NUMBER_RESTS_ON_IT or file.parent.name == "tables":
         return True
@@ -135,7 +135,7 @@ def is_harmless(store: Any, file: Path, expected: dict[str, Any]) -> bool:
 
 def records_of(store: Path) -> dict[str, Any]:
     """The content of every record."""
-    from trainers.files import decode_record
+    from trainers.records import decode_record
 
     return {str(file.relative_to(store)): decode_record(file) for file in files_of(store) if file.suffix == ".json"}
 

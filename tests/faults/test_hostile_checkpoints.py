@@ -18,9 +18,9 @@ import torch
 
 from trainers.checkpoint import decode_state
 from trainers.errors import CorruptFileError, DataError, WeightsError
-from trainers.files import encode_record
 from trainers.network import build_body
 from trainers.pretrained import keep_weights
+from trainers.records import encode_record
 from trainers.spec import Choice, Weights
 from trainers.storage import Store
 
@@ -157,7 +157,7 @@ RESULT: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", OUTSIDE)
 def test_a_record_whose_names_lead_out_of_the_store_is_damage(store: Store, name: str) -> None:
-    from trainers.files import decode
+    from trainers.records import decode
     from trainers.result import Manifest, PlanRecord
 
     file = store.root / "planted.json"
@@ -213,7 +213,7 @@ def test_a_request_that_leads_to_data_outside_is_no_prepared_data(store: Store) 
     ids=["nested", "digits", "infinite", "half a letter", "other kinds", "a list", "null", "unfinished"],
 )
 def test_hostile_json_is_damage(store: Store, text: str) -> None:
-    from trainers.files import decode, decode_record
+    from trainers.records import decode, decode_record
     from trainers.result import Result
 
     file = Path(str(store.root), "planted.json")

@@ -295,7 +295,7 @@ def test_a_store_that_cannot_be_written_is_named(petite: Any, tmp_path: Path, in
 @pytest.mark.parametrize("mode", ["--serial", "--plan"])
 def test_a_store_of_a_newer_version_is_left_alone(petite: Any, mode: str) -> None:
     store = Store(petite.store).open()
-    from trainers.files import encode_record
+    from trainers.records import encode_record
 
     newer = encode_record({"schema_version": 2})
     (store.root / "store.json").write_bytes(newer)

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from analysis.show import loading_code
-from trainers.files import encode_record
 from trainers.find_plugins import find_plugins
 from trainers.plugin_folder import read_folder
+from trainers.records import encode_record
 from trainers.storage import Store
 
 ROOT = Path(__file__).resolve().parents[2]

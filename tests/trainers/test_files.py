@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trainers.errors import CorruptFileError, DiskFullError, SpecError, StoreError
-from trainers.files import check_file, create, decode, decode_record, encode_record, file_digest, write
+from trainers.files import check_file, create, file_digest, write
+from trainers.records import decode, decode_record, encode_record
 from trainers.result import FileRecord, Manifest
 from trainers.storage import Store
 

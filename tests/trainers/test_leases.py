@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainers import heartbeat
-from trainers.files import decode
 from trainers.heartbeat import driving, write_record
 from trainers.leases import STALE_SECONDS, DriverRecord, Leases, Watch
+from trainers.records import decode
 from trainers.storage import Store
 from trainers.whereabouts import begun_at, is_gone, this_machine
 

@@ -21,11 +21,11 @@ from PIL import Image
 
 from trainers import decoding, folders
 from trainers.errors import DataError, StoreError
-from trainers.files import decode_record, encode_record
 from trainers.images import Resize
 from trainers.locks import locked
 from trainers.pictures import load_split
 from trainers.prepare import DataRequest, prepare, prepared, request_digest
+from trainers.records import decode_record, encode_record
 from trainers.result import Manifest, Split
 from trainers.storage import Store
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from trainers.errors import CorruptFileError, DataError, PluginError
-from trainers.files import encode_record
 from trainers.pictures import Pictures, load_split
 from trainers.prepare import DataRequest, parse_data, prepare, prepared, request_digest
+from trainers.records import encode_record
 from trainers.result import Manifest, Split
 from trainers.selection import Part
 from trainers.storage import Store

@@ -12,7 +12,8 @@ import pytest
 
 from trainers.attempt import epoch_of
 from trainers.errors import CorruptFileError, StoreError
-from trainers.files import encode_record, write
+from trainers.files import write
+from trainers.records import encode_record
 from trainers.result import Failure, PlanRecord, Result, Split
 from trainers.spec import RunSpec, run_id
 from trainers.storage import CURVES, PREDICTIONS, WEIGHTS, Store, read_checkpoint
