@@ -1,11 +1,12 @@
 """When and where every attempt ran: spans of time, the slots that they fill, what they waited for, how busy hosts were.
 
 A store says when an attempt began, and when it failed or gave its result. One that was interrupted does not say when:
-it reaches to the next attempt at the same run, or is a mark where there is none.
+it reaches as far as the epochs that it has trained.
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +16,8 @@ from graphlib import TopologicalSorter
 from itertools import zip_longest
 
 from analysis.tables import Row
-from trainers.errors import SweepError
-from trainers.result import Status
+from trainers.errors import CorruptFileError, SweepError
+from trainers.result import Started, Status
 from trainers.storage import Attempt, Store
 
 MOST_READ = 500
@@ -68,7 +69,8 @@ def spans_of(
         following = [seconds(started.started_at) for _, started in begun[1:]]
         for (attempt, started), next_start in zip_longest(begun, following):
             start = seconds(started.started_at)
-            end, state = _end(attempt, start, next_start, finished_at, now)
+            trained_until = start + _epoch_seconds(attempt, started)
+            end, state = _end(attempt, trained_until, next_start, finished_at, now)
             yield Span(run_id=run, host=started.host, start=start, end=max(start, end), state=state)
     except (SweepError, OSError, ValueError):
         return
@@ -76,7 +78,7 @@ def spans_of(
 
 def _end(
     attempt: Attempt,
-    start: float,
+    trained_until: float,
     following: float | None,
     finished_at: Callable[[Attempt], str | None],
     now: float | None,
@@ -85,11 +87,19 @@ def _end(
     if failure is not None:
         return seconds(failure.failed_at), Status.FAILED.value
     if following is not None:
-        return following, INTERRUPTED
+        return min(following, trained_until), INTERRUPTED
     finished = finished_at(attempt)
     if finished is not None:
         return seconds(finished), Status.OK.value
-    return (start, INTERRUPTED) if now is None else (now, RUNNING)
+    return (trained_until, INTERRUPTED) if now is None else (now, RUNNING)
+
+
+def _epoch_seconds(attempt: Attempt, started: Started) -> float:
+    """Of the epochs that an attempt has trained itself."""
+    try:
+        return math.fsum(one.epoch_seconds for one in attempt.curves() if one.epoch > started.resumed_from_epoch)
+    except (CorruptFileError, FileNotFoundError):
+        return 0.0
 
 
 def seconds(moment: str) -> float:

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -89,7 +90,7 @@ def test_every_attempt_is_told_with_its_end_as_far_as_it_is_known(lab: Any, make
     seeds = {run["run_id"]: run["seed"] for run in runs_of(lab)}
     assert {(seeds[run], state): value for (run, state), value in found.items()} == {
         (0, "ok"): ("box", start, start + 90),
-        (1, INTERRUPTED): ("old", start - 60, start),
+        (1, INTERRUPTED): ("old", start - 60, start - 56),  # one epoch of 4 s
         (1, "ok"): ("box", start, start + 90),
         (2, RUNNING): ("box", start, now),
         (3, "failed"): ("box", start, start + 9),
@@ -121,7 +122,11 @@ def test_logits_fill_slots_and_stand_between_a_teacher_and_its_readers(lab: Any,
     assert template is not None and [step["is_run"] for step in template["path"]] == [True, False, True]
 
 
-def test_an_attempt_that_did_not_say_when_it_stopped_is_a_mark(lab: Any, make_spec: Callable[..., Any]) -> None:
-    lab.begin(make_spec(), num_epochs=1)
+@pytest.mark.parametrize(("num_epochs", "resumed_from", "seconds"), [(0, 0, 0.0), (3, 0, 12.0), (3, 2, 4.0)])
+def test_an_attempt_that_did_not_say_when_it_stopped_lasts_as_long_as_its_epochs(
+    lab: Any, make_spec: Callable[..., Any], num_epochs: int, resumed_from: int, seconds: float
+) -> None:
+    attempt, at = lab.begin(make_spec(), num_epochs=num_epochs), "2026-01-01T00:00:00.000+00:00"
+    attempt.write_started(Started(host="box", pid=1, started_at=at, resumed_from_epoch=resumed_from))
     (one,) = spans(lab.store, runs_of(lab))
-    assert (one.state, one.end - one.start) == (INTERRUPTED, 0)
+    assert (one.state, one.end - one.start) == (INTERRUPTED, seconds)
