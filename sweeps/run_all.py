@@ -73,7 +73,7 @@ def _act(args: argparse.Namespace) -> int:
     if args.plan:
         show_plan(api.plan(**options), Console())
         return 0
-    outcome = api.run(**options, command=shlex.join(sys.argv))
+    outcome = api.run(**options, command=shlex.join(["python", *sys.argv]))
     with suppress(BrokenPipeError, SystemExit):  # nobody reads any more, for which rich would leave with code 1
         _report(outcome, Console())
     if outcome.num_not_started:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -245,6 +246,8 @@ def test_a_stopped_sweep_ends_with_a_clear_line_and_goes_on(
     state = Store(petite.store).state(run)
     assert state.result is None and state.num_epochs_saved >= 1
     assert state.failure is None
+    (record,) = Store(petite.store).plans()
+    assert record.command == shlex.join(["python", *petite.command(*arguments)[1:]])
     plan = petite.main(*arguments, "--plan")
     assert f"unfinished at epoch {state.num_epochs_saved} of 400" in plan.out
 
