@@ -84,8 +84,14 @@ class Drivers:
 
     @property
     def expected(self) -> dict[str, float]:
-        """Seconds of an epoch by group id, as the living drivers expect them."""
-        return {group: seconds for driver in self.alive for group, seconds in driver.record.epoch_seconds.items()}
+        """Seconds of an epoch by group id, as drivers that are here, or were, expect them."""
+        drivers = self.by_token.values()
+        return {group: seconds for driver in drivers for group, seconds in driver.record.epoch_seconds.items()}
+
+    @property
+    def silent_seconds(self) -> float:
+        """Since the last sign of life of any driver, where none is alive."""
+        return 0.0 if self.alive else min((driver.silent_seconds for driver in self.by_token.values()), default=0.0)
 
     @property
     def alive(self) -> list[Driver]:

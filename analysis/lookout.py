@@ -148,10 +148,12 @@ class Lookout:
             return None
 
     def _elapsed(self, jobs: Mapping[str, Glance]) -> float | None:
-        """Since the plan was made; of a sweep that is over, until its last job ended."""
+        """Since the plan was made, until its last job ended or the last driver was killed."""
         since = self._since(self.plan.planned_at)
-        if since is None or any(job.phase in OPEN for job in jobs.values()):
-            return since
+        if since is None:
+            return None
+        if any(job.phase in OPEN for job in jobs.values()):
+            return max(0.0, since - self.drivers.silent_seconds)
         read = (
             self._records.read(self.store.result_file(job.run_id), Result) for job in self.plan.jobs[-MOST_RESULTS:]
         )

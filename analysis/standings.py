@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
+from analysis.cells import rank_text
 from trainers.files import readable
 from trainers.result import PlanRecord
 from trainers.shown import one_line
@@ -13,20 +13,22 @@ from trainers.storage import Store
 
 MOST_GROUPS = 5
 _INTERVAL = ("validation_accuracy_mean", "validation_accuracy_low", "validation_accuracy_high")
-_COLUMNS = ("group_id", "label", "rank", "n", "num_params", *_INTERVAL)
+_COLUMNS = ("group_id", "label", "rank", "rank_low", "rank_high", "n", "num_params", *_INTERVAL)
 
 
-def best_lines(store: Store, plan: PlanRecord) -> Iterator[str]:
-    """The first groups with mean, half of the interval and n; else how to have them ranked."""
+def best_lines(store: Store, plan: PlanRecord) -> list[str]:
+    """The first groups with mean, half of the interval and n; [] if that table is not of this plan as it stands."""
     groups = Counter(job.group_id for job in plan.jobs if store.has_result(job.run_id))
     rows = [row for row in _rows(store) if row["group_id"] in groups and row["rank"] is not None]
     if not rows or any(row["n"] > groups[row["group_id"]] for row in rows):
-        yield f"not ranked yet: python -m analysis.rank {one_line(store.root)} --plan {plan.plan_id}"
-        return
-    yield "best by validation accuracy (mean over n seeds, ± half of the 95 % interval):"
-    for row in sorted(rows, key=lambda row: row["rank"])[:MOST_GROUPS]:
-        figures = f"{_accuracy(row)} %  n {row['n']}  {row['num_params']:,} parameters"
-        yield f"  {row['rank']}. {one_line(row['label'])}  {figures}"
+        return []
+    best = sorted(rows, key=lambda row: row["rank"])[:MOST_GROUPS]
+    return ["best by validation accuracy (mean over n seeds, ± half of the 95 % interval):", *map(_line, best)]
+
+
+def _line(row: dict[str, Any]) -> str:
+    figures = f"{_accuracy(row)} %  n {row['n']}  {row['num_params']:,} parameters"
+    return f"  {rank_text(row)}. {one_line(row['label'])}  {figures}"
 
 
 def _rows(store: Store) -> list[dict[str, Any]]:

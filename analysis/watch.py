@@ -16,7 +16,7 @@ from rich.text import Text
 
 from analysis.command import existing_store, exit_code
 from analysis.lookout import Lookout, is_over
-from analysis.overview import Glance, Overview, Phase
+from analysis.overview import OPEN, Glance, Overview, Phase
 from analysis.screen import counts_line, percent, screen
 from analysis.standings import best_lines
 from analysis.words import format_seconds
@@ -25,6 +25,9 @@ from trainers.shown import Parser, one_line
 
 LINES_OF_A_FILE = 100
 """Of a state that goes to no terminal."""
+
+RANKING_SECONDS = 20.0
+"""How long the end of a sweep is given to be ranked."""
 
 MOST_EVENTS = 10
 """Lines at each look, where no terminal can be redrawn."""
@@ -56,13 +59,23 @@ def _watch(options: argparse.Namespace) -> None:
     if not options.once:
         _wait_for_a_plan(lookout, options.every)
     overview = lookout.look()
+    patience = 0.0
     if not options.once and not is_over(overview, len(lookout.drivers.alive)):
-        overview = _follow(lookout, overview, console, options.every)
+        overview, patience = _follow(lookout, overview, console, options.every), RANKING_SECONDS
     height = console.height if console.is_terminal else LINES_OF_A_FILE
     console.print(screen(overview, console.width, height))
     if is_over(overview, len(lookout.drivers.alive)):
-        for line in best_lines(lookout.store, lookout.plan):
+        for line in best_lines_of(lookout, patience):
             console.print(Text(line), soft_wrap=not console.is_terminal)
+
+
+def best_lines_of(lookout: Lookout, patience: float) -> list[str]:
+    """The best networks, once they are ranked: a driver does so last of all."""
+    end = time.monotonic() + patience
+    while not (lines := best_lines(lookout.store, lookout.plan)) and time.monotonic() < end:
+        time.sleep(0.5)
+    root, plan = one_line(lookout.store.root), lookout.plan.plan_id
+    return lines or [f"not ranked yet: python -m analysis.rank {root} --plan {plan}"]
 
 
 def _wait_for_a_plan(lookout: Lookout, every: float) -> None:
@@ -115,8 +128,8 @@ class Events:
             _say(f"{job.name}: {_event(job)}")
         totals = f"{counts_line(overview)}; {percent(overview.share_done)}"
         if totals != self._totals:
-            elapsed, left = format_seconds(overview.elapsed_seconds), format_seconds(overview.seconds_left)
-            _say(f"[{elapsed}] {totals}, about {left} left")
+            left = f", about {format_seconds(overview.seconds_left)} left" if overview.of_phase(*OPEN) else ""
+            _say(f"[{format_seconds(overview.elapsed_seconds)}] {totals}{left}")
         self._before, self._totals = phases, totals
 
 

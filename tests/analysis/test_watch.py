@@ -17,7 +17,7 @@ import pytest
 
 from analysis.lookout import Lookout, is_over
 from analysis.overview import Phase
-from analysis.watch import Events, main
+from analysis.watch import Events, best_lines_of, main
 from trainers.files import write
 from trainers.heartbeat import write_record
 from trainers.leases import DriverRecord
@@ -149,6 +149,19 @@ def test_where_nothing_can_be_redrawn_each_event_is_a_line(
     assert "5 jobs: 2 done, 1 waiting, 1 FAILED, 1 BLOCKED; " in totals
 
 
+def test_whoever_watched_to_the_end_is_shown_the_ranking_that_comes_last(
+    running: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lookout, ranked = Lookout(running.store.root), iter([[], [], ["  1. conv"]])
+    lookout.look()
+    monkeypatch.setattr("analysis.watch.best_lines", lambda store, plan: next(ranked))
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    assert best_lines_of(lookout, patience=20.0) == ["  1. conv"]
+    monkeypatch.setattr("analysis.watch.best_lines", lambda store, plan: [])
+    (line,) = best_lines_of(lookout, patience=0.0)
+    assert line.startswith("not ranked yet: python -m analysis.rank ")
+
+
 def test_without_a_sign_of_life_nobody_is_at_work_and_the_command_is_said(
     running: Any, specs: dict[str, RunSpec]
 ) -> None:
@@ -161,6 +174,7 @@ def test_without_a_sign_of_life_nobody_is_at_work_and_the_command_is_said(
         "nobody is at work; to go on: run_all",
     )
     assert not is_over(overview, 0)
+    assert overview.elapsed_seconds == pytest.approx(Lookout(running.store.root).look().elapsed_seconds, abs=60)
     drive(running.store, beats=2, begun="2025-12-31T00:00:00.000+00:00")
     assert lookout.look().counts[Phase.RUNNING] == 1
 
@@ -194,15 +208,16 @@ def test_a_finished_sweep_ends_the_watch_with_the_top_of_its_ranking(
     assert lines[0].endswith("100 %  " + lines[0].split("100 %  ")[1]) and "2 jobs: 2 done" in lines
     assert lines[-1].startswith("not ranked yet: python -m analysis.rank ")
     rows = [
-        {"label": label, "group_id": group_id(spec), "rank": rank, "n": 1, "num_params": 152_075}
+        {"label": label, "group_id": group_id(spec), "rank": rank, "rank_low": 1, "rank_high": rank, "n": 1}
         | {"validation_accuracy_mean": mean, "validation_accuracy_low": None, "validation_accuracy_high": None}
+        | {"num_params": 152_075}
         for rank, (label, spec, mean) in enumerate(zip(specs, specs.values(), (0.75, 0.5), strict=True), start=1)
     ]
     lab.store.table_file("ranking").parent.mkdir()
     pq.write_table(pa.Table.from_pylist(rows), lab.store.table_file("ranking"))
     assert shown(capsys, str(lab.store.root))[-2:] == [
         "  1. conv  75.00 %  n 1  152,075 parameters",
-        "  2. student  50.00 %  n 1  152,075 parameters",
+        "  2 (1-2). student  50.00 %  n 1  152,075 parameters",
     ]
 
 
