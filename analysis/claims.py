@@ -139,7 +139,8 @@ def _note(claim: Claim, finding: Finding, verdict: Verdict, more: int | None) ->
     if finding.n < 2:
         return "one seed, so no spread over seeds is known; the interval is over pictures, of these networks alone"
     if math.isnan(finding.p):
-        return "the seeds show no spread at all, so nothing can be tested"
+        what = "accuracies" if claim.second is None else "differences"
+        return f"the {what} of all seeds are the same, so nothing can be tested"
     if more is None:
         return f"not even {MOST_SEEDS:,} seeds would decide a difference this small"
     return "decided alone, but not among all claims tested here" if finding.p < SIGNIFICANT else None

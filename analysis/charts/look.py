@@ -25,7 +25,14 @@ def configuration(*, is_dark: bool = False) -> dict[str, Any]:
         "background": None,
         "font": FONT,
         "view": {"stroke": None},
-        "axis": {**text, "domainColor": faint, "tickColor": faint, "gridColor": grid, "labelLimit": LONGEST_LABEL},
+        "axis": {
+            **text,
+            "domainColor": faint,
+            "tickColor": faint,
+            "gridColor": grid,
+            "labelLimit": LONGEST_LABEL,
+            "labelSeparation": 8,
+        },
         "legend": {
             **text,
             "orient": "top",

@@ -13,12 +13,12 @@ DATA = "groups"
 """Rows of `ranking`; those without an accuracy or a size are not drawn."""
 
 SIZES = {
-    "num_params": ("parameters", "~s"),
-    "size_bytes": ("size in bytes", "~s"),
-    "num_macs": ("multiply-accumulates per picture", "~s"),
-    "latency_seconds_mean": ("seconds for one picture", "~s"),
+    "num_params": ("parameters", 1, "~s"),
+    "size_bytes": ("size in MB", 1e-6, ".3~g"),
+    "num_macs": ("multiply-accumulates per picture", 1, "~s"),
+    "latency_seconds_mean": ("milliseconds for one picture", 1e3, ".3~g"),
 }
-"""Column -> how its axis is called, and how its numbers are written."""
+"""Column -> how its axis is called, by what its values are multiplied for it, and how its numbers are written."""
 
 _ACCURACY = "validation_accuracy_mean"
 _MOST_MARKS = 28
@@ -32,10 +32,10 @@ def pareto(size: str = "num_params") -> alt.LayerChart | alt.FacetChart:
     """The chart over one of SIZES. A dashed interval is over pictures, of one run: it is no spread over seeds."""
     import altair as alt
 
-    title, number = SIZES[size]
+    title, _, number = SIZES[size]
     shown = _with_interval(alt.Chart(alt.NamedData(name=DATA)), size)
     axis = alt.X(
-        f"{size}:Q", title=title, scale=alt.Scale(type="log", nice=False, padding=32), axis=alt.Axis(format=number)
+        "size:Q", title=title, scale=alt.Scale(type="log", nice=False, padding=32), axis=alt.Axis(format=number)
     )
     accuracy = alt.Y(
         f"{_ACCURACY}:Q",
@@ -68,6 +68,7 @@ def pareto(size: str = "num_params") -> alt.LayerChart | alt.FacetChart:
 def _with_interval(chart: alt.Chart, size: str) -> alt.Chart:
     over = f"{_ACCURACY[:-5]}"
     return chart.transform_filter(f"isValid(datum.{size}) && isValid(datum.{_ACCURACY})").transform_calculate(
+        size=f"datum.{size} * {SIZES[size][1]}",
         is_over_pictures=f"!isValid(datum.{over}_low)",
         low=f"isValid(datum.{over}_low) ? datum.{over}_low : datum.{over}_bootstrap_low",
         high=f"isValid(datum.{over}_high) ? datum.{over}_high : datum.{over}_bootstrap_high",
@@ -115,5 +116,5 @@ def _tooltips(size: str) -> list[alt.Tooltip]:
             alt.Tooltip(field, type="quantitative", title=title, format=form)
             for field, (title, form) in numbers.items()
         ),
-        alt.Tooltip(size, type="quantitative", title=SIZES[size][0], format=SIZES[size][1]),
+        alt.Tooltip("size", type="quantitative", title=SIZES[size][0], format=SIZES[size][2]),
     ]

@@ -42,6 +42,14 @@ COLUMNS = (
         value="rank",
     ),
     Column(name="n", about="finished seeds", text=lambda row: str(row["n"]), value="n"),
+    Column(name="epochs", about="trained", text=lambda row: number_text(row["epochs"]), value="epochs"),
+    Column(
+        name="data",
+        about="that it was trained on",
+        text=lambda row: clean(row["data"] or ""),
+        value="data",
+        is_number=False,
+    ),
     Column(
         name="validation %",
         about="best over epochs, mean over seeds",
@@ -99,6 +107,7 @@ def ranking_table(ranking: Sequence[Row], runs: Sequence[Row]) -> dict[str, Any]
     is_empty = {
         "latency": not any(row["latency_seconds_mean"] for row in ranking),
         "failed": not any(map(missing_text, ranking)),
+        "data": len({row["data"] for row in ranking if row["data"]}) < 2,
     }
     columns = [column for column in COLUMNS if not is_empty.get(column.name)]
     rows = [

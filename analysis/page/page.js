@@ -133,17 +133,20 @@ function sortBy(heading) {
 
 // Copying the table as it is shown
 
+const rowsShown = () => [...element("ranking").tBodies[0].rows].filter((row) => !row.hidden);
 const cellsOf = () => {
-  const table = element("ranking");
   const texts = (row) => [...row.cells].map((cell) => cell.textContent.trim());
-  return [texts(table.tHead.rows[0]), ...[...table.tBodies[0].rows].filter((row) => !row.hidden).map(texts)];
+  return [texts(element("ranking").tHead.rows[0]), ...rowsShown().map(texts)];
 };
+// For a program: every column of ranking.parquet, as it is
+const valuesOf = () => [data.ranking.columns, ...rowsShown().map((row) => data.ranking.rows[Number(row.dataset.group)])];
 const isNumber = () => [...element("ranking").tHead.rows[0].cells].map((cell) => cell.classList.contains("number"));
 const markdownText = (text) => text.replace(/[\\`*[\]<>|&~]/g, "\\$&");
 const latexMarks = { "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "±": "$\\pm$", "<": "$<$", ">": "$>$" };
 const latexText = (text) => text.replace(/[\\~^±<>]|[&%$#_{}]/g, (mark) => latexMarks[mark] ?? `\\${mark}`);
-const csvText = (text, number) => {
-  const safe = !number && /^[=+\-@]/.test(text) ? `'${text}` : text;  // or a spreadsheet takes it for a formula
+const csvText = (value) => {
+  const text = value === null ? "" : typeof value === "object" ? JSON.stringify(value) : String(value);
+  const safe = typeof value === "string" && /^[=+\-@]/.test(text) ? `'${text}` : text;  // or a spreadsheet takes it for a formula
   return /[",\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 };
 const formats = {
@@ -151,7 +154,7 @@ const formats = {
     const line = (cells) => `| ${cells.join(" | ")} |`;
     return [line(head), line(number.map((is) => (is ? "---:" : "---"))), ...rows.map((row) => line(row.map(markdownText)))].join("\n");
   },
-  CSV: (all, number) => all.map((row) => row.map((text, i) => csvText(text, number[i])).join(",")).join("\n"),
+  CSV: () => valuesOf().map((row) => row.map(csvText).join(",")).join("\n"),
   LaTeX: ([head, ...rows], number) => {
     const line = (cells) => `${cells.map(latexText).join(" & ")} \\\\`;
     const columns = number.map((is) => (is ? "r" : "l")).join("");
@@ -189,7 +192,8 @@ function toggle(row, isWanted) {
 function detail(run, width) {
   const row = make("tr", "", { class: "detail", id: `detail-${run.run_id}` }), cell = make("td", "", { colspan: width });
   const list = make("dl");
-  for (const [name, value] of Object.entries(run)) {
+  const { status, reason, ...rest } = run;
+  for (const [name, value] of Object.entries({ status, reason, ...rest })) {
     if (value === null || value === "") continue;
     const pair = list.appendChild(make("div"));
     pair.append(make("dt", name.replaceAll("_", " ")), make("dd", String(value)));

@@ -38,7 +38,7 @@ Parts = tuple[dict[str, Any], dict[str, Any]]
 """What is for the templates, and what is for the page's JSON."""
 
 _OF_RUNS = tuple(name for name in RUNS_SCHEMA.names if name != "spec_json")
-_OF_PLANS = ("status", "size_bytes", "seed", "best_validation_accuracy")
+_OF_PLANS = ("status", "num_params", "size_bytes", "seed", "best_validation_accuracy")
 
 
 def answer_parts(ranking: Sequence[Row], wishes: Wishes) -> Parts:
@@ -46,7 +46,7 @@ def answer_parts(ranking: Sequence[Row], wishes: Wishes) -> Parts:
     template = {
         "answers": [{**answer, "now": at_budget(answer, wishes.budget_bytes)} for answer in found],
         "budget": _slider(found, wishes.budget_bytes),
-        "pareto_sizes": [(size, title) for size, (title, _) in SIZES.items() if any(row.get(size) for row in ranking)],
+        "pareto_sizes": [(size, title) for size, (title, *_) in SIZES.items() if any(row.get(size) for row in ranking)],
     }
     return template, {"answers": [_cleaned(answer) for answer in found]}
 

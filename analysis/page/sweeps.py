@@ -39,11 +39,15 @@ def _compared(plan: PlanRecord, runs: Mapping[str, Row], shown: str | None, budg
 
 
 def _best(groups: Mapping[str, list[Row]]) -> Row | None:
-    """The group with the highest mean validation accuracy over seeds."""
+    """The group with the highest mean validation accuracy over seeds; of equals the one that is ranked first."""
     found = {key: _accuracy(members) for key, members in groups.items()}
     if not found:
         return None
-    key = max(found, key=lambda key: found[key].mean or 0.0)
+
+    def place(key: str) -> tuple[float, int, str, str]:
+        return -(found[key].mean or 0.0), groups[key][0]["num_params"], groups[key][0]["label"], key
+
+    key = min(found, key=place)
     first = groups[key][0]
     return {"group_id": key, "label": first["label"], "size_bytes": first["size_bytes"], "accuracy": found[key]}
 

@@ -60,7 +60,9 @@ _SPLITS = ("validation", "test")
 
 
 def _gain(mean: float | None, low: float | None, high: float | None) -> str:
-    return signed(mean) if low is None or high is None else f"{signed(mean)} ({signed(low)} to {signed(high)})"
+    """Where all seeds gain the same no spread is known."""
+    is_known = low is not None and high is not None and low != high
+    return f"{signed(mean)} ({signed(low)} to {signed(high)})" if is_known else signed(mean)
 
 
 def agreement_texts(agreements: Sequence[Row]) -> list[Row]:

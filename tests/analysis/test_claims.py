@@ -100,7 +100,7 @@ def test_seeds_without_any_spread_are_no_evidence(lab: Any, make_spec: Any) -> N
     ranked(lab, make_spec, {"conv_plain": [0.5, 0.5], "conv_depthwise": [0.75, 0.75]})
     row = claims(lab)["depthwise_over_plain"]
     assert (row["verdict"], row["p"], row["low"]) == ("undecided", None, None)
-    assert row["note"] == "the seeds show no spread at all, so nothing can be tested"
+    assert row["note"] == "the differences of all seeds are the same, so nothing can be tested"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from analysis.page.learning import learning_curves
 from analysis.page.mistakes import hardest, matrices, may_be_shown
 from analysis.page.render import in_columns, script_json
 from analysis.page.sweeps import compared
-from analysis.page.texts import best_text, claim_texts
+from analysis.page.texts import best_text, claim_texts, gain_texts
 from analysis.tables import CURVES_SCHEMA, to_table
 from trainers.result import PlannedJob, PlanRecord
 from trainers.spec import Role
@@ -143,7 +143,7 @@ def test_classes_are_compared_between_student_alone_distilled_and_teacher() -> N
 
 def run_row(run: str, group: str, accuracy: float, data: str = "f00d") -> dict[str, Any]:
     row = {"run_id": run, "group_id": group, "status": "ok", "data_fingerprint": data, "seed": 0}
-    return row | {"best_validation_accuracy": accuracy, "size_bytes": 100}
+    return row | {"best_validation_accuracy": accuracy, "size_bytes": 100, "num_params": 25}
 
 
 def test_the_hardest_pictures_are_those_that_most_networks_get_wrong() -> None:
@@ -194,6 +194,24 @@ def test_sweeps_are_compared_by_their_best_networks() -> None:
         "label_b, 90.00 (n = 1)",
         "label_a, 50.00 (n = 1)",
     )
+
+
+def test_of_equals_a_comparison_names_the_network_that_is_ranked_first() -> None:
+    jobs = [
+        PlannedJob(run_id=f"{name}0", group_id=name, label=name, role=Role.STUDENT, seed=0, parents=())
+        for name in "zab"
+    ]
+    plan = PlanRecord(plan_id="one", sweep="s", command="", data_name="plates", planned_at="", jobs=tuple(jobs))
+    runs = {f"{name}0": run_row(f"{name}0", name, 0.5) for name in "zab"}
+    runs["a0"]["num_params"] = 26
+    assert compared([plan], runs, "one", budget_bytes=500)[0]["best"]["label"] == "b"
+
+
+def test_seeds_that_are_all_the_same_show_no_spread() -> None:
+    row = group("one", 0.8, 600_000) | {"validation_accuracy_low": 0.8, "validation_accuracy_high": 0.8}
+    assert "(n = 3 seeds, all the same, so no spread is known)" in answers([row])[0]["steps"][0]["text"]
+    gain = {f"{split}_gain_{part}": 0.01 for split in ("validation", "test") for part in ("mean", "low", "high")}
+    assert gain_texts([gain])[0]["validation"] == "+1.00"
 
 
 def test_a_verdict_says_what_would_decide_it() -> None:
