@@ -66,12 +66,14 @@ def pareto(size: str = "num_params") -> alt.LayerChart | alt.FacetChart:
 
 
 def _with_interval(chart: alt.Chart, size: str) -> alt.Chart:
+    """What is drawn of each group, and between which sizes all are; no accuracy is below 0 or above 1."""
     over = f"{_ACCURACY[:-5]}"
-    return chart.transform_filter(f"isValid(datum.{size}) && isValid(datum.{_ACCURACY})").transform_calculate(
+    drawn = chart.transform_filter(f"isValid(datum.{size}) && isValid(datum.{_ACCURACY})")
+    return drawn.transform_joinaggregate(least=f"min({size})", most=f"max({size})").transform_calculate(
         size=f"datum.{size} * {SIZES[size][1]}",
         is_over_pictures=f"!isValid(datum.{over}_low)",
-        low=f"isValid(datum.{over}_low) ? datum.{over}_low : datum.{over}_bootstrap_low",
-        high=f"isValid(datum.{over}_high) ? datum.{over}_high : datum.{over}_bootstrap_high",
+        low=f"isValid(datum.{over}_low) ? max(0, datum.{over}_low) : datum.{over}_bootstrap_low",
+        high=f"isValid(datum.{over}_high) ? min(1, datum.{over}_high) : datum.{over}_bootstrap_high",
     )
 
 
@@ -93,9 +95,10 @@ def _front(chart: alt.Chart, size: str) -> alt.Chart:
 
 def _on_side(front: alt.Chart, size: str, *, is_right: bool) -> alt.Chart:
     """The points in the left half of the axis, or in the right: their names run into the chart, not out of it."""
-    ends = front.transform_joinaggregate(least=f"min({size})", most=f"max({size})")
     is_in_right = f"datum.{size} > sqrt(datum.least * datum.most)"
-    return ends.transform_filter(is_in_right if is_right else f"!({is_in_right})").transform_calculate(end=_END_OF_NAME)
+    return front.transform_filter(is_in_right if is_right else f"!({is_in_right})").transform_calculate(
+        end=_END_OF_NAME
+    )
 
 
 def _tooltips(size: str) -> list[alt.Tooltip]:

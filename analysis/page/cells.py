@@ -41,6 +41,12 @@ COLUMNS = (
         text=rank_text,
         value="rank",
     ),
+    Column(
+        name="front",
+        about="no network as small is better",
+        text=lambda row: "*" if row["is_pareto"] else "",
+        value="is_pareto",
+    ),
     Column(name="n", about="finished seeds", text=lambda row: str(row["n"]), value="n"),
     Column(name="epochs", about="trained", text=lambda row: number_text(row["epochs"]), value="epochs"),
     Column(
@@ -88,12 +94,6 @@ COLUMNS = (
         about="mean over seeds",
         text=lambda row: duration_text(row["train_seconds_mean"]),
         value="train_seconds_mean",
-    ),
-    Column(
-        name="front",
-        about="no network as small is better",
-        text=lambda row: "*" if row["is_pareto"] else "",
-        value="is_pareto",
     ),
     Column(name="failed", about="jobs of the group without a result", text=missing_text, value="num_failed"),
 )

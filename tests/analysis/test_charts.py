@@ -51,6 +51,17 @@ def test_an_interval_over_pictures_is_dashed_and_one_over_seeds_is_not() -> None
     assert drawn([row | pictures]).count('stroke-dasharray="3,3"') == 1
 
 
+def test_a_side_is_one_of_the_whole_axis_not_of_the_front_alone() -> None:
+    row = {"data_fingerprint": "x", "role": "student"}
+    points = [("first", 1, 0.5), ("second", 3, 0.6), ("beaten", 1_000_000, 0.4)]
+    rows = [
+        row | {"label": name, "size_bytes": size, "validation_accuracy_mean": accuracy}
+        for name, size, accuracy in points
+    ]
+    anchors = re.findall(r'text-anchor="(\w+)"[^>]*>(first|second)</text>', drawn(rows))
+    assert set(anchors) == {("start", "first"), ("start", "second")}
+
+
 def test_names_on_the_front_keep_their_ends_and_run_into_the_chart() -> None:
     row = {"data_fingerprint": "x", "role": "student"}
     points = {"student_scratch/model.width=0.25,lr=0.1": (1, 0.5), "student_scratch/model.width=4,lr=0.1": (100, 0.6)}
