@@ -40,7 +40,7 @@ def pareto(size: str = "num_params") -> alt.LayerChart | alt.FacetChart:
     accuracy = alt.Y(
         f"{_ACCURACY}:Q",
         title="validation accuracy",
-        scale=alt.Scale(zero=False, padding=12),
+        scale=alt.Scale(zero=False, nice=False, padding=12),
         axis=alt.Axis(format=".1~%"),
     )
     role = alt.Color("role:N")
