@@ -80,14 +80,16 @@ def is_users_own(kind: Kind, name: str) -> bool:
 
 
 def load(kind: Kind, name: str) -> ModuleType:
-    """Import a plug-in's module; PluginError names the file if it cannot be."""
+    """Import a plug-in's module; PluginError names file, line and exception if it cannot be."""
     file = source_file(kind, name)
     try:
         return importlib.import_module(f"{kind.value}.{name}")
     except OF_THE_MACHINE:
         raise
     except Exception as error:
-        raise PluginError(f"{file} cannot be imported: {_what(error)}") from error
+        lines = _lines(file, error)
+        place = f"{file}, line {lines[-1]}" if lines else f"{file}"
+        raise PluginError(f"{place}: cannot be imported: {_what(error)}") from error
 
 
 @contextmanager
@@ -108,9 +110,14 @@ def _what(error: Exception) -> str:
 
 def _place(file: Path, function: str, error: Exception) -> str:
     """The file with the last of its lines that an error came through, else that of the function if it is at its top."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
-    lines = lines or [node.lineno for name, node in functions(file).items() if name == function]
+    lines = _lines(file, error) or [node.lineno for name, node in functions(file).items() if name == function]
     return f"{file}, line {lines[-1]}" if lines else str(file)
+
+
+def _lines(file: Path, error: Exception) -> list[int]:
+    """The lines of a file that an error came through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [frame.lineno for frame in frames if frame.filename == str(file) and frame.lineno is not None]
 
 
 def parse(kind: Kind, text: str) -> tuple[str, dict[str, Any]]:

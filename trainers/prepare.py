@@ -71,8 +71,12 @@ class DataRequest:
 
 
 def parse_data(text: str) -> tuple[str, str | None]:
-    """`NAME[:PATH]` -> name and path; PluginError if there is no such data set."""
+    """`NAME[:PATH]` -> name and path; PluginError if there is no such data set, DataError for a path without a name."""
     name, _, path = text.partition(":")
+    if name not in plugins.names(Kind.DATA) and Path(name).exists():
+        raise DataError(
+            f"{name!r} is a path, not a data set; write images:{name} (a folder per class) or parquet:{name}"
+        )
     plugins.source_file(Kind.DATA, name)
     return name, path or None
 

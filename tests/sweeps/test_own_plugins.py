@@ -254,7 +254,7 @@ def test_a_sweep_that_cannot_be_imported_is_one_line(petite: Any, own: Path) -> 
     (own / "sweeps" / "pair.py").write_text("import nowhere_at_all\n\ndef jobs(context): ...\n")
     line = refused(petite.main("--plugins", str(own), *SWEEP, "--plan"))
     why = "ModuleNotFoundError: No module named 'nowhere_at_all'"
-    assert line == f"{own / 'sweeps' / 'pair.py'} cannot be imported: {why}"
+    assert line == f"{own / 'sweeps' / 'pair.py'}, line 1: cannot be imported: {why}"
 
 
 def test_a_fault_in_a_users_network_ends_a_sweep_with_one_line(petite: Any, own: Path) -> None:

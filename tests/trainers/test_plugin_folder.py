@@ -59,7 +59,7 @@ def test_a_fault_at_the_top_of_a_users_file_is_one_line(tmp_path: Path, line: st
     use(folder(tmp_path, mine=f"{line}\n{MODEL}"))
     with pytest.raises(PluginError) as caught:
         plugins.load(Kind.MODEL, "mine")
-    assert str(caught.value) == f"{tmp_path / 'models' / 'mine.py'} cannot be imported: {what}"
+    assert str(caught.value) == f"{tmp_path / 'models' / 'mine.py'}, line 1: cannot be imported: {what}"
 
 
 def test_what_the_machine_refuses_explains_itself_and_may_be_tried_again(tmp_path: Path) -> None:
