@@ -38,7 +38,7 @@ Parts = tuple[dict[str, Any], dict[str, Any]]
 """What is for the templates, and what is for the page's JSON."""
 
 _OF_RUNS = tuple(name for name in RUNS_SCHEMA.names if name != "spec_json")
-_OF_PLANS = ("status", "num_params", "size_bytes", "seed", "best_validation_accuracy")
+_OF_PLANS = ("status", "epochs", "num_params", "size_bytes", "seed", "best_validation_accuracy")
 
 
 def answer_parts(ranking: Sequence[Row], wishes: Wishes) -> Parts:

@@ -49,7 +49,8 @@ def _best(groups: Mapping[str, list[Row]]) -> Row | None:
 
     key = min(found, key=place)
     first = groups[key][0]
-    return {"group_id": key, "label": first["label"], "size_bytes": first["size_bytes"], "accuracy": found[key]}
+    names = ("label", "size_bytes", "epochs")
+    return {"group_id": key, **{name: first[name] for name in names}, "accuracy": found[key]}
 
 
 def _accuracy(members: Sequence[Row]) -> Summary:

@@ -84,7 +84,8 @@ def with_half(found: Summary, scale: float) -> str:
 
 
 def best_text(best: Row | None) -> str:
-    """The best network of a sweep: `student_kd, 80.09 ±0.42 (n = 3)`."""
+    """The best network of a sweep: `student_kd, 80.09 ±0.42 (n = 3, 12 epochs)`."""
     if best is None:
         return ""
-    return f"{best['label']}, {with_half(best['accuracy'], 100)} (n = {best['accuracy'].n})"
+    accuracy, epochs = best["accuracy"], counted(best["epochs"], "epoch")
+    return f"{best['label']}, {with_half(accuracy, 100)} (n = {accuracy.n}, {epochs})"

@@ -143,7 +143,7 @@ def test_classes_are_compared_between_student_alone_distilled_and_teacher() -> N
 
 def run_row(run: str, group: str, accuracy: float, data: str = "f00d") -> dict[str, Any]:
     row = {"run_id": run, "group_id": group, "status": "ok", "data_fingerprint": data, "seed": 0}
-    return row | {"best_validation_accuracy": accuracy, "size_bytes": 100, "num_params": 25}
+    return row | {"best_validation_accuracy": accuracy, "size_bytes": 100, "num_params": 25, "epochs": 8}
 
 
 def test_the_hardest_pictures_are_those_that_most_networks_get_wrong() -> None:
@@ -191,8 +191,8 @@ def test_sweeps_are_compared_by_their_best_networks() -> None:
     (found,) = compared([plan], runs, "other", budget_bytes=500)
     assert (found["counts"], found["is_shown"]) == ("3 ok, 1 unfinished", False)
     assert (best_text(found["best"]), best_text(found["best_small"])) == (
-        "label_b, 90.00 (n = 1)",
-        "label_a, 50.00 (n = 1)",
+        "label_b, 90.00 (n = 1, 8 epochs)",
+        "label_a, 50.00 (n = 1, 8 epochs)",
     )
 
 
