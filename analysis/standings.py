@@ -37,10 +37,10 @@ def _rows(store: Store) -> list[dict[str, Any]]:
 
     try:
         table = pq.read_table(readable(store.table_file("ranking")), columns=list(_COLUMNS), partitioning=None)
-    except (OSError, pa.ArrowException, KeyError):
+    except (OSError, pa.ArrowException):
         return []
     rows: list[dict[str, Any]] = table.to_pylist()
-    return rows
+    return rows if len(table.column_names) == len(_COLUMNS) else []  # an earlier version's table has fewer
 
 
 def _accuracy(row: dict[str, Any]) -> str:

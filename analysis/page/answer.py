@@ -53,7 +53,7 @@ def _text(row: Row) -> str:
 def _certainty(row: Row) -> str:
     name = "validation_accuracy"
     low, high = row[f"{name}_low"], row[f"{name}_high"]
-    if low is not None and low == high:
+    if low is not None and percent(low) == percent(high):
         return f"n = {row['n']} seeds, all the same, so no spread is known"
     if low is not None:
         return f"95% interval {percent(low)} to {percent(high)}, n = {row['n']} seeds"

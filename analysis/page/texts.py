@@ -61,8 +61,8 @@ _SPLITS = ("validation", "test")
 
 def _gain(mean: float | None, low: float | None, high: float | None) -> str:
     """Where all seeds gain the same no spread is known."""
-    is_known = low is not None and high is not None and low != high
-    return f"{signed(mean)} ({signed(low)} to {signed(high)})" if is_known else signed(mean)
+    least, most = signed(low), signed(high)
+    return signed(mean) if least == most else f"{signed(mean)} ({least} to {most})"
 
 
 def agreement_texts(agreements: Sequence[Row]) -> list[Row]:

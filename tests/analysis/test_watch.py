@@ -219,6 +219,9 @@ def test_a_finished_sweep_ends_the_watch_with_the_top_of_its_ranking(
         "  1. conv  75.00 %  n 1  152,075 parameters",
         "  2 (1-2). student  50.00 %  n 1  152,075 parameters",
     ]
+    earlier = pa.Table.from_pylist(rows).drop_columns(["rank_low", "rank_high"])
+    pq.write_table(earlier, lab.store.table_file("ranking"))
+    assert shown(capsys, str(lab.store.root))[-1].startswith("not ranked yet: ")
 
 
 def test_hostile_records_are_shown_as_text(lab: Any, make_spec: Any, capsys: pytest.CaptureFixture[str]) -> None:
