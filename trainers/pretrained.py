@@ -170,7 +170,9 @@ def _imagenet_file(digest: str) -> Path:
         content = file.read_bytes()
     except (URLError, OSError, RuntimeError) as error:
         raise WeightsError(
-            f"ImageNet weights are neither at {file} nor to be had from {IMAGENET_URL} ({error}); {PRETRAINED_OPTIONS}"
+            f"ImageNet weights are neither at {file} nor to be had from {IMAGENET_URL} ({error}); without a network "
+            "give --pretrained source --limit N (pretrains on the pictures beyond N), --pretrained source "
+            "--source-data NAME[:PATH], or --pretrained FILE (a torchvision ResNet18 state dict)"
         ) from error
     if not hashlib.sha256(content).hexdigest().startswith(digest):
         raise WeightsError(f"{file} is damaged (its SHA-256 does not start with {digest}); delete it and run again")
