@@ -18,6 +18,19 @@ MOST_READERS = 500
 """Jobs whose specs are read to tell what they read; in a larger plan only what is being written is shown."""
 
 
+def request_of(store: Store, logits: str) -> LogitsRequest | None:
+    """What is to be written to a set; None if that cannot be read."""
+    try:
+        return store.logits(logits).request()
+    except (CorruptFileError, OSError):
+        return None
+
+
+def label_of(teacher: str) -> str:
+    """What a set is called, by its teacher's label."""
+    return f"logits({teacher})"
+
+
 class LogitsSets:
     """The sets of a store, as far as a plan's jobs read them."""
 
@@ -44,10 +57,7 @@ class LogitsSets:
 
     def _request(self, logits: str) -> LogitsRequest | None:
         if logits not in self._requests:
-            try:
-                self._requests[logits] = self._store.logits(logits).request()
-            except (CorruptFileError, OSError):
-                self._requests[logits] = None
+            self._requests[logits] = request_of(self._store, logits)
         return self._requests[logits]
 
     def _readers(self, logits: str, teacher: str, jobs: list[PlannedJob]) -> list[str]:
@@ -77,8 +87,8 @@ class LogitsSets:
         epochs = [epoch for _, epoch in folder.all_epochs()]
         return Glance(
             id=folder.id,
-            name=f"logits({teacher.label})@{request.spec.view_seed}",
-            label=f"logits({teacher.label})",
+            name=f"{label_of(teacher.label)}@{request.spec.view_seed}",
+            label=label_of(teacher.label),
             role=teacher.role,
             phase=Phase.WAITING if driver is None else Phase.RUNNING,
             num_epochs=request.num_epochs,

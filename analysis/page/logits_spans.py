@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from analysis.logits_sets import label_of, request_of
 from analysis.page.timeline import Span, spans_of
 from analysis.tables import Row
 from trainers.errors import SweepError
 from trainers.spec import RunSpec, run_id
 from trainers.storage import Store
-from trainers.teacher_logits import LogitsRequest, logits_id, logits_read_by
+from trainers.teacher_logits import logits_id, logits_read_by
 
 ROLE = "logits"
 
@@ -32,26 +33,19 @@ def logits_work(store: Store, runs: Sequence[Row], now: float | None) -> LogitsW
     """The sets whose teacher is one of the runs; `now` is the end of those that are being written, if any is."""
     by_run, work = {run["run_id"]: run for run in runs}, LogitsWork()
     for logits in store.logits_ids():
-        request = _request(store, logits)
+        request = request_of(store, logits)
         teacher = by_run.get(run_id(request.spec.teacher)) if request else None
         if request is None or teacher is None:
             continue
         folder = store.logits(logits)
         work.spans.extend(spans_of(logits, folder.attempts, folder.finished_at, now))
-        label = f"logits({teacher['label'] or teacher['run_id']})"
+        label = label_of(teacher["label"] or teacher["run_id"])
         seed = {"seed": request.spec.view_seed}
         work.rows[logits] = {"run_id": logits, "label": label, **seed, "role": ROLE, "images_per_second": None}
         work.parents[logits] = (teacher["run_id"],)
     for run in runs if work.rows else ():
         work.parents[run["run_id"]] = tuple(logits for logits in _read_by(run) if logits in work.rows)
     return work
-
-
-def _request(store: Store, logits: str) -> LogitsRequest | None:
-    try:
-        return store.logits(logits).request()
-    except (SweepError, OSError):
-        return None
 
 
 def _read_by(run: Mapping[str, str | None]) -> tuple[str, ...]:
