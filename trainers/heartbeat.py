@@ -27,9 +27,8 @@ def driving(
 ) -> Iterator[Leases]:
     """The leases of this process as a driver of a store, which beats `every` so many seconds until the context ends.
 
-    Its record has what is expected of epochs, by group ids.
-
-    Then its leases are given back and its record is removed; after a kill they are stale.
+    Then its leases are given back and its record is removed; after a kill they are stale. The record says what is
+    expected of epochs, by group ids.
     """
     record = replace(_record_of_this_process(), epoch_seconds=dict(epoch_seconds))
     leases = Leases(store, record.token, Watch())

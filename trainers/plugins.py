@@ -13,7 +13,7 @@ import importlib.util
 import json
 import os
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum, StrEnum
 from functools import cache
@@ -87,9 +87,7 @@ def load(kind: Kind, name: str) -> ModuleType:
     except OF_THE_MACHINE:
         raise
     except Exception as error:
-        lines = _lines(file, error)
-        place = f"{file}, line {lines[-1]}" if lines else f"{file}"
-        raise PluginError(f"{place}: cannot be imported: {_what(error)}") from error
+        raise PluginError(f"{_at(file, _lines(file, error))}: cannot be imported: {_what(error)}") from error
 
 
 @contextmanager
@@ -111,6 +109,10 @@ def _what(error: Exception) -> str:
 def _place(file: Path, function: str, error: Exception) -> str:
     """The file with the last of its lines that an error came through, else that of the function if it is at its top."""
     lines = _lines(file, error) or [node.lineno for name, node in functions(file).items() if name == function]
+    return _at(file, lines)
+
+
+def _at(file: Path, lines: Sequence[int]) -> str:
     return f"{file}, line {lines[-1]}" if lines else str(file)
 
 

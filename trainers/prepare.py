@@ -7,6 +7,7 @@ where they came from, so that the same pictures are the same data wherever they 
 from __future__ import annotations
 
 import math
+import os
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -73,7 +74,7 @@ class DataRequest:
 def parse_data(text: str) -> tuple[str, str | None]:
     """`NAME[:PATH]` -> name and path; PluginError if there is no such data set, DataError for a path without a name."""
     name, _, path = text.partition(":")
-    if name not in plugins.names(Kind.DATA) and Path(name).exists():
+    if name not in plugins.names(Kind.DATA) and os.path.exists(name):  # of "" and of names no disk takes it is False
         raise DataError(
             f"{name!r} is a path, not a data set; write images:{name} (a folder per class) or parquet:{name}"
         )

@@ -29,6 +29,8 @@ def refused(outcome: Any) -> str:
         (["--sweep", "reprot"], "unknown sweep 'reprot'; have: "),
         (["--sweep", "../report"], "unknown sweep '../report'; have: "),
         (["--data", "platez"], "unknown data set 'platez'; have: cifar10, "),
+        (["--data", ":photos"], "unknown data set ''; have: cifar10, "),
+        (["--data", 300 * "x"], "; have: cifar10, "),
         (["--data", "."], "'.' is a path, not a data set; write images:. (a folder per class) or parquet:."),
         (["--source-data", "platez"], "unknown data set 'platez'; have: cifar10, "),
         (["--recipe", "coarse"], "unknown recipe 'coarse'; have: quick, strong, course"),
